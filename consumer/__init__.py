@@ -1,0 +1,1 @@
+"""The worker side: consumes job messages, runs jobs, records events, delivers callbacks."""

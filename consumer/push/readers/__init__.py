@@ -1,0 +1,1 @@
+"""One reader a family of formats; each turns bytes into rows of text."""

@@ -1,0 +1,1 @@
+"""The HTTP side: accepts jobs and answers questions about them."""

@@ -1,0 +1,1 @@
+"""The bus: everything that publishes to it or consumes from it."""
