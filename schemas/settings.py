@@ -39,16 +39,12 @@ class Settings:
     list_requires_auth: bool = setting(False, "Whether `GET /job` is for the administrator only.")
     max_body: int = setting(1_048_576, "Largest body a request may have.", unit="bytes")
     sync_timeout: float = setting(60.0, "How long a request waits for a synchronous job.", unit="seconds")
-    keep_jobs_age: int = setting(
-        14, "Age from which `DELETE /job` removes finished jobs when it names none.", unit="days"
-    )
+    keep_jobs_age: int = setting(14, "Age from which `DELETE /job` removes finished jobs when it names none.", unit="days")
     legacy_timezone: str = setting("UTC", "Time zone of timestamps in answers: the one CKAN's host runs in.")
     metrics: bool = setting(True, "Whether `GET /metrics` answers.")
 
     # Store and bus
-    data_dir: str = setting(
-        "~/.datapusher", "Folder for the default store and the generated secret.", section="Store and bus"
-    )
+    data_dir: str = setting("~/.datapusher", "Folder for the default store and the generated secret.", section="Store and bus")
     sqlalchemy_database_uri: str = setting("", "The store: `postgresql+psycopg2://…` or `sqlite:///…`; empty means "
                                            "`datapusher.db` in the data folder.", secret=True)  # fmt: skip
     broker_url: str = setting("embedded:", "`embedded:` (a queue table in the store's SQLite file) or `amqp://…`, several "
@@ -61,9 +57,7 @@ class Settings:
                                 "from SECRET_KEY when not set.", secret=True)  # fmt: skip
 
     # Worker
-    job_modules: str = setting(
-        "consumer.push.job", "Modules that register job functions, comma-separated.", section="Worker"
-    )
+    job_modules: str = setting("consumer.push.job", "Modules that register job functions, comma-separated.", section="Worker")
     slots: int = setting(2, "Jobs that one worker runs at the same time.")
     job_timeout: float = setting(3600.0, "How long one attempt of a job may run.", unit="seconds")
     job_memory: int = setting(4_294_967_296, "Memory one job may use; 0 sets no limit.", unit="bytes")
@@ -81,24 +75,17 @@ class Settings:
     max_rejects_kept: int = setting(1000, "Rejected rows kept for `GET /job/<id>/rejects.csv`.")
 
     # Callback
-    callback_timeout: float = setting(
-        30.0, "Limit for one POST to a job's result_url.", unit="seconds", section="Callback"
-    )
-    callback_delays: str = setting("10,60,600,3600,21600,86400", "Waits between deliveries of a callback, comma-separated; after the "
-                                   "last one it is dead-lettered.", unit="seconds")  # fmt: skip
+    callback_timeout: float = setting(30.0, "Limit for one POST to a job's result_url.", unit="seconds", section="Callback")
+    callback_delays: str = setting("10,60,600,3600,21600,86400", "Waits between deliveries of a callback; after the last one it is dead-lettered.", unit="seconds")  # fmt: skip
 
     # Fetching
     max_content_length: int = setting(1_073_741_824, "Largest file that is fetched.", unit="bytes", section="Fetching")
     chunk_size: int = setting(1_048_576, "Bytes read from the source at a time.", unit="bytes")
     download_timeout: float = setting(30.0, "Wait for a connection, and for the next bytes.", unit="seconds")
     download_total_timeout: float = setting(3600.0, "Limit for the whole download.", unit="seconds")
-    download_min_speed: int = setting(
-        1024, "Slowest average speed over a minute; 0 sets no limit.", unit="bytes per second"
-    )
+    download_min_speed: int = setting(1024, "Slowest average speed over a minute; 0 sets no limit.", unit="bytes per second")
     download_proxy: str = setting("", "Proxy for fetching files, such as `http://proxy:3128`.", secret=True)
-    download_headers: str = setting(
-        "", "Headers for single hosts, as `host=Header: value`, separated by `;`.", secret=True
-    )
+    download_headers: str = setting("", "Headers for single hosts, as `host=Header: value`, separated by `;`.", secret=True)
     user_agent: str = setting("Data Pusher (+https://ckan.org)", "User-Agent of every request.")
     ssl_verify: bool = setting(True, "Whether TLS certificates are checked.")
     allowed_networks: str = setting("", "Networks (CIDR) and hosts that files may be fetched from although they are not "
@@ -109,7 +96,7 @@ class Settings:
 
     # Loading
     datastore_write_url: str = setting("", "DataStore's write URL; turns the COPY loader on. One `postgresql://…`, or per CKAN "
-                                       "`https://a.example=postgresql://…`, separated by `;`.", secret=True, section="Loading")  # fmt: skip
+                                       "`https://a.example=postgresql://…`, `;` between.", secret=True, section="Loading")  # fmt: skip
     datastore_read_role: str = setting("", "DataStore's read-only role; found by its grants when not set.")
     chunk_insert_rows: int = setting(5000, "Rows in one call of the API loader.")
     chunk_insert_bytes: int = setting(4_194_304, "Size of one call of the API loader.", unit="bytes")
@@ -159,7 +146,8 @@ class Settings:
         """
         values = {**_from_file(environ.get(PREFIX + "CONFIG", "")), **_from_environ(environ)}
         types = get_type_hints(cls)
-        return cls(**{name: _parse(name, types[name], value) for name, value in values.items()})
+        parsed: dict[str, Any] = {name: _parse(name, types[name], value) for name, value in values.items()}
+        return cls(**parsed)
 
     def option_defaults(self) -> dict[str, str | int | bool]:
         """The reading options, by the lower-case names they have in a job's metadata; empty ones left out."""
@@ -169,8 +157,7 @@ class Settings:
 
     def __repr__(self) -> str:
         shown = {
-            row.name: "…" if row.secret and getattr(self, row.name) else getattr(self, row.name)
-            for row in rows_of_table()
+            row.name: "…" if row.secret and getattr(self, row.name) else getattr(self, row.name) for row in rows_of_table()
         }
         return f"Settings({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
 
