@@ -101,7 +101,7 @@ class Job:
 
     @property
     def input(self) -> dict[str, Json]:
-        """What a job function gets as `input`: the body without `job_id` (ckanserviceprovider/web.py, `run_asynchronous_job`)."""
+        """What a job function gets as `input`: the body without `job_id`, as ckanserviceprovider gave it."""
         return {key: value for key, value in json.loads(self.encode()).items() if key != "job_id"}
 
     @classmethod

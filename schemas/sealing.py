@@ -40,7 +40,8 @@ class Sealer:
             return self._fernet.decrypt(text.removeprefix(SEAL)).decode()
         except InvalidToken:
             raise InvalidMessage(
-                "api_key was sealed with another key: give gateway and workers the same DATAPUSHER_SECRET_KEY or DATAPUSHER_MESSAGE_KEYS"
+                "api_key was sealed with another key: give gateway and workers the same DATAPUSHER_SECRET_KEY "
+                "or DATAPUSHER_MESSAGE_KEYS"
             ) from None
 
 

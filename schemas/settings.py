@@ -76,7 +76,8 @@ class Settings:
 
     # Callback
     callback_timeout: float = setting(30.0, "Limit for one POST to a job's result_url.", unit="seconds", section="Callback")
-    callback_delays: str = setting("10,60,600,3600,21600,86400", "Waits between deliveries of a callback; after the last one it is dead-lettered.", unit="seconds")  # fmt: skip
+    callback_delays: str = setting("10,60,600,3600,21600,86400", "Waits between deliveries of a callback; then it is dead.",
+                                   unit="seconds")  # fmt: skip
 
     # Fetching
     max_content_length: int = setting(1_073_741_824, "Largest file that is fetched.", unit="bytes", section="Fetching")
@@ -96,7 +97,8 @@ class Settings:
 
     # Loading
     datastore_write_url: str = setting("", "DataStore's write URL; turns the COPY loader on. One `postgresql://…`, or per CKAN "
-                                       "`https://a.example=postgresql://…`, `;` between.", secret=True, section="Loading")  # fmt: skip
+                                       "`https://a.example=postgresql://…`, `;` between.",
+                                       secret=True, section="Loading")  # fmt: skip
     datastore_read_role: str = setting("", "DataStore's read-only role; found by its grants when not set.")
     chunk_insert_rows: int = setting(5000, "Rows in one call of the API loader.")
     chunk_insert_bytes: int = setting(4_194_304, "Size of one call of the API loader.", unit="bytes")

@@ -1,0 +1,147 @@
+"""Opens the store: the one place that makes an engine, and brings the tables to the version this code knows.
+
+SQLite: WAL, so that readers never wait for the writer; `synchronous=FULL`, so that what was accepted survives a power cut
+(https://www.sqlite.org/pragma.html#pragma_synchronous). PostgreSQL: connections are checked before use, since the server
+may have been restarted.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, create_engine, event, insert, inspect, select, text, update
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from schemas.errors import BadSetting, StoreUnavailable
+from schemas.tables import metadata, schema_version
+
+#: The version of `schemas.tables`; a change of the tables adds a step to MIGRATIONS.
+VERSION = 1
+#: Version reached → the statements that reach it from the one before.
+MIGRATIONS: dict[int, tuple[str, ...]] = {}
+#: How long a writer waits for another one's transaction; group commits last milliseconds.
+SQLITE_BUSY_MS = 10_000
+#: Any number does, as long as all our processes lock the same: it keeps two starts from creating tables at once.
+ADVISORY_LOCK = 7_303_014
+
+
+def store_url(url: str, data_dir: str) -> str:
+    """The setting SQLALCHEMY_DATABASE_URI, or `datapusher.db` in the data folder."""
+    if url:
+        return url.replace("postgresql://", "postgresql+psycopg2://", 1)
+    return f"sqlite:///{Path(data_dir).expanduser() / 'datapusher.db'}"
+
+
+def open_store(url: str, *, pool_size: int = 5) -> Engine:
+    """An engine for *url*, with every table there and up to date.
+
+    Raises: StoreUnavailable where the database cannot be reached, BadSetting where the URL cannot be used or the tables
+    belong to a newer Data Pusher.
+    """
+    engine = _sqlite_engine(url) if url.startswith("sqlite") else _postgresql_engine(url, pool_size)
+    with unavailable_store_said():
+        _bring_up_to_date(engine)
+    return engine
+
+
+@contextmanager
+def unavailable_store_said() -> Iterator[None]:
+    """Turns a database that cannot be reached, or is locked, or is out of space into StoreUnavailable."""
+    try:
+        yield
+    except PoolTimeout as error:
+        raise StoreUnavailable("The store is overloaded: no connection is free.") from error
+    except (OperationalError, InterfaceError, InternalError) as error:
+        raise StoreUnavailable(f"The store did not answer: {str(error.orig).strip()}") from error
+
+
+def _sqlite_engine(url: str) -> Engine:
+    path = url.removeprefix("sqlite:///")
+    if path and path != ":memory:":
+        _make_folder(Path(path).parent)
+    engine = create_engine(url, connect_args={"timeout": SQLITE_BUSY_MS / 1000, "check_same_thread": False})
+    event.listen(engine, "connect", _set_pragmas)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise BadSetting("DATAPUSHER_DATA_DIR", f"cannot make the folder {folder}: {error.strerror}") from error
+
+
+def _set_pragmas(connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:
+    # The driver's own BEGIN comes too late (only before the first write): see _begin.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin(connection: Connection) -> None:
+    """A transaction that will write takes the lock at once: one that reads first and writes later would fail with
+    SQLITE_BUSY without waiting (https://www.sqlite.org/isolation.html). Mark readers with `reading()`."""
+    reads = connection.get_execution_options().get("reading", False)
+    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """A connection for queries only: on SQLite it waits for no writer."""
+    with unavailable_store_said(), engine.connect().execution_options(reading=True) as connection:
+        yield connection
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """One transaction, committed at the end. Raises: StoreUnavailable; a broken constraint stays an IntegrityError."""
+    with unavailable_store_said(), engine.begin() as connection:
+        yield connection
+
+
+def _postgresql_engine(url: str, pool_size: int) -> Engine:
+    try:
+        return create_engine(
+            url,
+            pool_size=pool_size,
+            max_overflow=pool_size,
+            pool_pre_ping=True,
+            pool_timeout=5,
+            connect_args={"connect_timeout": 3},
+        )
+    except Exception as error:  # SQLAlchemy raises a different one for each thing that can be wrong with a URL
+        raise BadSetting("DATAPUSHER_SQLALCHEMY_DATABASE_URI", f"cannot be used: {error}") from error
+
+
+def _bring_up_to_date(engine: Engine) -> None:
+    with engine.begin() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})
+        fresh = not inspect(connection).has_table(schema_version.name)
+        metadata.create_all(connection)
+        _migrate(connection, VERSION if fresh else _version(connection), fresh)
+
+
+def _version(connection: Connection) -> int:
+    return int(connection.execute(select(schema_version.c.version)).scalar_one())
+
+
+def _migrate(connection: Connection, version: int, fresh: bool) -> None:
+    if fresh:
+        connection.execute(insert(schema_version).values(version=VERSION))
+        return
+    if version > VERSION:
+        raise BadSetting(
+            "DATAPUSHER_SQLALCHEMY_DATABASE_URI", f"its tables have version {version}, newer than {VERSION}: update Data Pusher"
+        )
+    for step in range(version + 1, VERSION + 1):
+        for statement in MIGRATIONS[step]:
+            connection.execute(text(statement))
+    if version != VERSION:
+        connection.execute(update(schema_version).values(version=VERSION))
