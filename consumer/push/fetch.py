@@ -1,0 +1,116 @@
+"""Fetches the file of a resource: from a URL to a file on disk with its hashes.
+
+What is checked with a proxy (DATAPUSHER_DOWNLOAD_PROXY): the proxy resolves names, so the address connected to is its
+affair, and it should refuse private networks itself; checked here are addresses written in the URL, and names as far
+as they resolve here.
+"""
+
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from consumer.push.address_guard import AddressGuard, Origin
+from consumer.push.api_key import token_header
+from consumer.push.download import Download, FetchSettings, Known, NotModified, OnProgress, shown_url
+from consumer.push.ftp import ftp_get
+from consumer.push.http_get import Redirect, http_get
+from consumer.push.share_links import direct_url
+from schemas.errors import JobError
+
+ONLY_THESE_SCHEMES = "Only http, https, and ftp resources may be fetched."
+
+
+def fetch(
+    url: str,
+    into: Path,
+    settings: FetchSettings,
+    *,
+    api_key: str | None = None,
+    headers: Mapping[str, str] | None = None,
+    known: Known | None = None,
+    on_progress: OnProgress | None = None,
+) -> Download | NotModified:
+    """The file at *url*, written to the path *into*; NotModified when *known* is given and the server says so.
+
+    *api_key* is sent to CKAN's own origins (`settings.ckan_urls`) only, and *headers* to the origin of *url* only;
+    neither is sent again once a redirect has left that origin, so that no foreign server can have CKAN asked in the
+    token's name. Give the key for uploads only: a link that a publisher typed may name someone else's private file.
+
+    Raises:
+        Transient: it may work later; with `retry_after_s` where the server said.
+        FileError: `too-large`.
+        JobError: it will not work; the message says why, the details have status and URL, never the token.
+    """
+    _origin(url.strip())  # refuses what is no address, before anything else looks at it
+    url = direct_url(url.strip())
+    first = _origin(url)
+    guard = AddressGuard(settings.allowed_networks, settings.ckan_urls)
+    private = _private_headers(first, settings, api_key, headers)
+    for _ in range(settings.max_redirects + 1):
+        try:
+            return _get(
+                url, into, {**_host_headers(url, settings), **_validators(known), **private}, settings, guard, on_progress
+            )
+        except Redirect as redirect:
+            url = redirect.url
+            if _origin(url) != first:
+                private = {}
+    raise JobError(
+        f"The server redirects more than {settings.max_redirects} times. Give the resource the final link.",
+        details={"Requested URL": shown_url(url, whole=False)},
+    )
+
+
+def _get(
+    url: str,
+    into: Path,
+    headers: Mapping[str, str],
+    settings: FetchSettings,
+    guard: AddressGuard,
+    on_progress: OnProgress | None,
+) -> Download | NotModified:
+    if _origin(url).scheme == "ftp":
+        return ftp_get(url, into, settings, guard, on_progress)
+    if settings.proxy:
+        _check_before_proxy(url, guard)
+    return http_get(url, into, headers, settings, guard, on_progress)
+
+
+def _origin(url: str) -> Origin:
+    try:
+        origin = Origin.of(url)
+    except ValueError as error:
+        raise JobError(f"The link of the resource is not a web address: {error}.") from error
+    if origin.scheme not in ("http", "https", "ftp"):
+        raise JobError(ONLY_THESE_SCHEMES)
+    if not origin.host:
+        raise JobError(f"The link of the resource names no host: {shown_url(url)}")
+    return origin
+
+
+def _private_headers(
+    origin: Origin, settings: FetchSettings, api_key: str | None, headers: Mapping[str, str] | None
+) -> dict[str, str]:
+    found = dict(headers or {})
+    if api_key and origin in {Origin.of(ckan) for ckan in settings.ckan_urls if ckan}:
+        name, value = token_header(api_key)
+        found[name] = value
+    return found
+
+
+def _validators(known: Known | None) -> dict[str, str]:
+    found = {"If-None-Match": known.etag, "If-Modified-Since": known.last_modified} if known else {}
+    return {name: value for name, value in found.items() if value}
+
+
+def _host_headers(url: str, settings: FetchSettings) -> Mapping[str, str]:
+    host = (urlsplit(url).hostname or "").lower()
+    return {name: value for key, pairs in settings.host_headers.items() if key.lower() == host for name, value in pairs.items()}
+
+
+def _check_before_proxy(url: str, guard: AddressGuard) -> None:
+    try:
+        guard.addresses(_origin(url))
+    except socket.gaierror:
+        return  # the name is known to the proxy only

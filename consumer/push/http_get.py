@@ -1,0 +1,262 @@
+"""One HTTP request for a file, and its body to disk; redirects are answered, not followed."""
+
+import re
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urljoin, urlsplit
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+
+from consumer.push.address_guard import AddressGuard, Origin
+from consumer.push.download import Body, Download, FetchSettings, NotModified, OnProgress, Source, shown_url
+from schemas.errors import JobError, Transient
+
+REDIRECTS = (301, 302, 303, 307, 308)
+#: Asked to come again: request timeout, too early, too many requests; all of 5xx besides.
+PASSING = (408, 425, 429)
+
+_ADVICE = {
+    401: "It wants a log-in. For a private or uploaded file, the user of DataPusher's API token must be allowed to see it.",
+    403: "It does not let DataPusher read the file. For a private or uploaded file, the user of DataPusher's API token"
+    " must be allowed to see it; other servers may block programs by their User-Agent or address.",
+    404: "There is no file at this address. Check the link of the resource.",
+    410: "The file was removed for good. Give the resource a new link.",
+}
+
+
+class Redirect(Exception):
+    """The file is elsewhere: *url*, absolute."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.url = url
+
+
+def http_get(
+    url: str,
+    into: Path,
+    headers: Mapping[str, str],
+    settings: FetchSettings,
+    guard: AddressGuard,
+    on_progress: OnProgress | None,
+) -> Download | NotModified:
+    """The file at *url*, written to *into*.
+
+    Raises: Redirect; Transient for what may work later; JobError for what will not.
+    """
+    with _session(settings, guard) as session, closing(_ask(session, url, headers, settings)) as response:
+        _check_status(response, url, asked_if_changed="If-None-Match" in headers or "If-Modified-Since" in headers)
+        if response.status_code == 304:
+            return NotModified(url)
+        return _saved(response, into, url, settings, on_progress)
+
+
+def _session(settings: FetchSettings, guard: AddressGuard) -> requests.Session:
+    session = requests.Session()
+    # Proxies and passwords come from the settings alone, never from the environment or ~/.netrc.
+    session.trust_env = False
+    session.headers = requests.structures.CaseInsensitiveDict({"User-Agent": settings.user_agent, "Accept": "*/*"})
+    session.headers["Accept-Encoding"] = "gzip, deflate"
+    session.verify = settings.verify
+    if settings.proxy:
+        session.proxies = {"http": settings.proxy, "https": settings.proxy}
+    for prefix in ("http://", "https://"):
+        session.mount(prefix, _GuardedAdapter(guard))
+    return session
+
+
+def _ask(session: requests.Session, url: str, headers: Mapping[str, str], settings: FetchSettings) -> requests.Response:
+    timeout_s = settings.timeout_s
+    try:
+        return session.get(url, headers=dict(headers), stream=True, allow_redirects=False, timeout=(timeout_s, timeout_s))
+    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, UnicodeError, ValueError) as error:
+        raise _unreachable(error, url, settings) from error
+
+
+def _unreachable(error: Exception, url: str, settings: FetchSettings) -> JobError | Transient:
+    host = urlsplit(url).hostname
+    if isinstance(error, ValueError):  # InvalidURL, LocationParseError, UnicodeError
+        return JobError(f"The link of the resource is not a web address: {shown_url(url)}")
+    if isinstance(error, requests.exceptions.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return JobError(
+            f'The TLS certificate of "{host}" is not valid, so its file was not fetched. The server has to be put in'
+            " order; DATAPUSHER_SSL_VERIFY turns the check off for all servers."
+        )
+    if isinstance(error, requests.exceptions.Timeout | TimeoutError):
+        return Transient(
+            f'"{host}" did not answer within {settings.timeout_s:g} seconds (the setting DATAPUSHER_DOWNLOAD_TIMEOUT).'
+        )
+    if isinstance(error, requests.exceptions.ProxyError):
+        return Transient("The proxy does not answer or refuses (the setting DATAPUSHER_DOWNLOAD_PROXY).")
+    return Transient(f'"{host}" cannot be reached: {_reason(error)}.')
+
+
+def _reason(error: BaseException) -> str:
+    """The innermost cause in a few words; the outer ones repeat the URL with its query."""
+    while (inner := error.__cause__ or error.__context__) is not None:
+        error = inner
+    return getattr(error, "strerror", None) or type(error).__name__
+
+
+def _check_status(response: requests.Response, url: str, *, asked_if_changed: bool) -> None:
+    status = response.status_code
+    if status in REDIRECTS and (location := response.headers.get("Location")):
+        # Headers are decoded as Latin-1, while servers send UTF-8 (as requests' own redirects know).
+        raise Redirect(urljoin(url, location.encode("latin-1").decode("utf-8", "replace")))
+    if (200 <= status < 300 and status != 202) or (status == 304 and asked_if_changed):
+        return
+    if status == 202 or status in PASSING or status >= 500:
+        raise Transient(
+            f'"{urlsplit(url).hostname}" asks to come again later ({_status_line(response)}).',
+            retry_after_s=_retry_after(response.headers.get("Retry-After")),
+        )
+    advice = _ADVICE.get(status, "Check the link of the resource.")
+    raise JobError(
+        f"The server did not give the file: {_status_line(response)}. {advice}",
+        details={"HTTP status code": status, "Requested URL": shown_url(url)},
+    )
+
+
+def _status_line(response: requests.Response) -> str:
+    return f"HTTP {response.status_code} {response.reason or ''}".strip()
+
+
+def _retry_after(value: str | None) -> float | None:
+    """Seconds to wait, from seconds or a date (RFC 9110, 10.2.3)."""
+    if not value:
+        return None
+    if value.strip().isdigit():
+        return float(value)
+    try:
+        moment = parsedate_to_datetime(value)
+    except (TypeError, ValueError):
+        return None
+    return max(0.0, (moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
+
+
+def _saved(
+    response: requests.Response, into: Path, url: str, settings: FetchSettings, on_progress: OnProgress | None
+) -> Download:
+    with into.open("wb") as file:
+        body = Body(file, settings, _length(response), on_progress)
+        for chunk in _chunks(response.raw, url, settings):
+            body.write(chunk)
+    return body.finish(into, _source(response, url))
+
+
+def _length(response: requests.Response) -> int | None:
+    """Content-Length where it counts the bytes that end up on disk."""
+    length = response.headers.get("Content-Length", "")
+    return int(length) if length.isdigit() and "Content-Encoding" not in response.headers else None
+
+
+def _chunks(raw: urllib3.response.HTTPResponse, url: str, settings: FetchSettings) -> Any:
+    """The body as it comes. `read1` and not `read`: that waits until a whole chunk is there, and a server that
+    sends a byte now and then would never be measured."""
+    host = urlsplit(url).hostname
+    try:
+        while chunk := raw.read1(settings.chunk_bytes, decode_content=True):
+            yield chunk
+    except (urllib3.exceptions.ReadTimeoutError, TimeoutError) as error:
+        raise Transient(
+            f'"{host}" stopped sending for {settings.timeout_s:g} seconds (the setting DATAPUSHER_DOWNLOAD_TIMEOUT).'
+        ) from error
+    except urllib3.exceptions.DecodeError as error:
+        raise Transient(f'"{host}" sent a damaged body (its Content-Encoding cannot be undone).') from error
+    except (urllib3.exceptions.HTTPError, OSError) as error:
+        raise Transient(f'"{host}" broke off in the middle of the file.') from error
+
+
+def _source(response: requests.Response, url: str) -> Source:
+    headers = response.headers
+    return Source(
+        final_url=url,
+        status=response.status_code,
+        content_type=headers.get("Content-Type"),
+        filename=disposition_filename(headers.get("Content-Disposition", "")),
+        etag=headers.get("ETag"),
+        last_modified=headers.get("Last-Modified"),
+    )
+
+
+def disposition_filename(header: str) -> str | None:
+    """The file name in a Content-Disposition header (RFC 6266), without folders; None when it has none."""
+    if match := re.search(r"filename\*\s*=\s*([\w-]*)'[^']*'([^;\s]+)", header, re.IGNORECASE):
+        name = _unquoted(match[2], match[1] or "utf-8")
+    elif match := re.search(r'filename\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;\s]+))', header, re.IGNORECASE):
+        name = re.sub(r"\\(.)", r"\1", match[1]) if match[1] is not None else unquote(match[2])
+        name = name.encode("latin-1", "replace").decode("utf-8", "replace")
+    else:
+        return None
+    return re.split(r"[/\\]", name)[-1] or None
+
+
+def _unquoted(text: str, encoding: str) -> str:
+    try:
+        return unquote(text, encoding, "replace")
+    except LookupError:
+        return unquote(text)
+
+
+class _GuardedAdapter(HTTPAdapter):
+    """Connects through the guard. With a proxy the connection goes to the proxy, whose address is the
+    administrator's choice; then the caller checks the host before asking (`fetch`)."""
+
+    def __init__(self, guard: AddressGuard) -> None:
+        self._guard = guard
+        super().__init__(max_retries=0)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {
+            "http": partial(_pool, urllib3.HTTPConnectionPool, partial(_GuardedHTTP, guard=self._guard)),
+            "https": partial(_pool, urllib3.HTTPSConnectionPool, partial(_GuardedHTTPS, guard=self._guard)),
+        }
+
+
+def _pool(kind: Callable[..., Any], connection: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    pool = kind(*args, **kwargs)
+    pool.ConnectionCls = connection
+    return pool
+
+
+class _GuardedHTTP(HTTPConnection):
+    scheme = "http"
+
+    def __init__(self, *args: Any, guard: AddressGuard, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._guard = guard
+
+    def _new_conn(self) -> Any:
+        return _open(self, self.scheme, self._guard)
+
+
+class _GuardedHTTPS(HTTPSConnection):
+    scheme = "https"
+
+    def __init__(self, *args: Any, guard: AddressGuard, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._guard = guard
+
+    def _new_conn(self) -> Any:
+        return _open(self, self.scheme, self._guard)
+
+
+def _open(connection: HTTPConnection, scheme: str, guard: AddressGuard) -> Any:
+    """The socket of *connection*; errors in the form urllib3 expects of `_new_conn`."""
+    timeout_s = connection.timeout
+    try:
+        return guard.connect(Origin(scheme, connection.host.strip("[]").lower(), connection.port), timeout_s)
+    except TimeoutError as error:
+        raise ConnectTimeoutError(connection, f"no connection within {timeout_s} s") from error
+    except OSError as error:
+        raise NewConnectionError(connection, str(error)) from error
