@@ -56,6 +56,7 @@ setup(
             "jsonschema>=4.20",
             "psutil>=5.9",
             "pytest>=8",
+            "pytest-aiohttp>=1.0",
             "pytest-timeout>=2.3",
         ],
         "lint": [

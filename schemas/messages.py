@@ -115,7 +115,7 @@ class Job:
         if extra:
             raise InvalidMessage(f"unknown keys: {', '.join(extra)}")
         return cls(
-            job_id=checked_job_id(fields.get("job_id") or message_id or new_id()),
+            job_id=checked_job_id((message_id or new_id()) if fields.get("job_id") is None else fields["job_id"]),
             job_type=_checked_job_type(fields.get("job_type")),
             api_key=_text(fields, "api_key") or "",
             result_url=_checked_url(fields),
