@@ -1,0 +1,52 @@
+# `make` prints this help. Everything is installed into .venv; nothing outside this folder is touched.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+help: ## what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/run.done ## load a real file through the whole service, embedded, and print its table
+	@$(BIN)/datapusher demo
+
+run: $(VENV)/run.done ## gateway, worker and recorder in one go (embedded unless DATAPUSHER_BROKER_URL says otherwise)
+	@$(BIN)/datapusher up
+
+test: $(VENV)/dev.done ## every test; RabbitMQ and PostgreSQL are used or started where they can be had
+	@$(BIN)/python -m pytest
+
+lint: $(VENV)/dev.done ## ruff, mypy (strict) and the import directions
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/python -m pytest -q tests/house
+
+docs: $(VENV)/run.done ## write the generated pages of docs/ anew
+	@$(BIN)/datapusher settings --markdown > docs/settings.md
+
+bench: $(VENV)/dev.done ## all benchmarks, as ratios measured side by side; results in bench/results.json
+	@$(BIN)/python -m bench
+
+clean: ## remove everything that make made
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis bench/data
+
+# The environment has no pip of its own until python3-venv is there: Debian and Ubuntu package it apart. Where it is
+# missing and cannot be installed, virtualenv from PyPI does the same.
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit("Data Pusher needs Python 3.11 or newer; this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
+	@echo "Making $(VENV) …"
+	@$(PYTHON) -m venv $(VENV) 2>/dev/null || sh deploy/make-venv.sh $(PYTHON) $(VENV)
+
+$(VENV)/run.done: setup.py schemas/VERSION | $(VENV)/bin/python
+	@echo "Installing Data Pusher and what it needs (a minute or two the first time) …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/dev.done: setup.py schemas/VERSION | $(VENV)/bin/python
+	@echo "Installing Data Pusher and its test tools (a minute or two the first time) …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,lint]'
+	@touch $@ $(VENV)/run.done
+
+.PHONY: help demo run test lint docs bench clean

@@ -1,0 +1,44 @@
+"""How a process logs: to stderr and a file, as text or as one JSON object a line."""
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+from logging.handlers import RotatingFileHandler
+
+from schemas.settings import Settings
+
+FILE_BYTES, FILES_KEPT = 64 * 1024 * 1024, 5
+TEXT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+#: What a record carries anyway; everything else in it came by `extra=` and is shown.
+USUAL = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+class JsonLines(logging.Formatter):
+    """`{"time", "level", "logger", "message", "exception"?, …}`; what was given as `extra` (job_id …) stands beside."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="microseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        line |= {key: value for key, value in vars(record).items() if key not in USUAL}
+        return json.dumps(line, default=str, ensure_ascii=False)
+
+
+def start_logging(settings: Settings) -> None:
+    """Sets the root logger up; called once, by the command line."""
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)] if settings.stderr else []
+    if settings.log_file:
+        handlers.append(RotatingFileHandler(settings.log_file, maxBytes=FILE_BYTES, backupCount=FILES_KEPT))
+    formatter = JsonLines() if settings.log_format == "json" else logging.Formatter(TEXT)
+    for handler in handlers:
+        handler.setFormatter(formatter)
+    logging.basicConfig(level=settings.log_level.upper(), handlers=handlers or [logging.NullHandler()], force=True)
+    # They say in several lines what our own bus says in one.
+    logging.getLogger("pika").setLevel(logging.CRITICAL)
+    logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
