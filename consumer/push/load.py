@@ -15,6 +15,7 @@ What both promise:
 - When `load` returns, `datastore_active` is true and the rows were counted. CKAN's task is still pending: the loader
   calls no hook and patches no resource.
 - A loader may be killed at any moment; the next attempt starts from the beginning and ends with the same table.
+  (Not `append` by the API loader: rows of a killed attempt that had arrived stay.)
 """
 
 from collections.abc import Mapping
@@ -22,6 +23,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from consumer.push.table import Table
+from consumer.report import Report
 from schemas.messages import Json
 
 Mode = Literal["replace", "append", "upsert"]
@@ -110,20 +112,12 @@ class Loaded:
     method: str = "api"
 
 
-class Listener(Protocol):
-    """Whom a loader tells how it goes."""
-
-    def log(self, message: str) -> None:
-        """A sentence for the job's log."""
-
-    def progress(self, rows_done: int, rows_total: int | None) -> None:
-        """Called after each chunk; as often as the loader likes."""
-
-
 class Loader(Protocol):
-    def load(self, table: Table, target: Target, listener: Listener) -> Loaded:
+    def load(self, table: Table, target: Target, report: Report) -> Loaded:
         """Reads *table* to its end and makes it, or adds it to, the table of the resource.
 
+        Tells *report* sentences for the job's log and `report.progress("loading", rows=…, rows_total=…)`; the stages'
+        durations and what the reader found out (columns, counts, rejects) are told by the caller.
         Raises: FileError out of the reading, nothing changed; JobError where the DataStore refuses, with `Row`,
         `Column` and `Value` in its details where one value is to blame; Transient for what may work later.
         """
