@@ -1,0 +1,415 @@
+"""The command line, and the only place that wires the parts together.
+
+Commands import what they need when they run: `datapusher --help` must not wait for Polars.
+"""
+
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from schemas.errors import BadSetting, DataPusherError
+from schemas.kept_secret import kept_secret
+from schemas.logs import start_logging
+from schemas.settings import Settings, numbers, rows_of_table, words
+from schemas.store import open_store, store_url
+from schemas.topology import Topology, topology
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+
+    from sqlalchemy import Engine
+
+    from consumer.job import JobFunction
+    from publisher.bus import Bus
+
+VERSION = files("schemas").joinpath("VERSION").read_text().strip()
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
+
+
+@dataclass(frozen=True)
+class Installation:
+    """What every role is wired from; parts are made when first asked for."""
+
+    settings: Settings
+
+    @classmethod
+    def here(cls) -> "Installation":
+        """The installation that the environment describes, with the secrets it has not named made and kept."""
+        settings = Settings.read(os.environ)
+        folder = Path(settings.data_dir).expanduser()
+        settings = replace(settings, secret_key=settings.secret_key or kept_secret(folder / "secret.key")[0])
+        return cls(replace(settings, password=settings.password or _kept_password(folder / "admin.password", settings)))
+
+    @cached_property
+    def store_url(self) -> str:
+        return store_url(self.settings.sqlalchemy_database_uri, self.settings.data_dir)
+
+    @cached_property
+    def engine(self) -> "Engine":
+        return open_store(self.store_url)
+
+    @cached_property
+    def jobs(self) -> "Mapping[str, JobFunction]":
+        from consumer import job
+
+        # Modules beside the place the command is started in can be named too, as with `python -m`.
+        sys.path.insert(0, "")
+        return job.load(words(self.settings.job_modules))
+
+    @cached_property
+    def topology(self) -> Topology:
+        settings = self.settings
+        delays = (*numbers(settings.retry_delays), *numbers(settings.callback_delays), settings.busy_delay)
+        return topology(settings.vhost_prefix, self.jobs, delays)
+
+    def bus(self, loop: "AbstractEventLoop | None" = None) -> "Bus":
+        from publisher.connect import connect
+
+        return connect(self.settings.broker_url, self.topology, self.store_url, loop=loop)
+
+
+def _kept_password(path: Path, settings: Settings) -> str:
+    password, made = kept_secret(path)
+    if made:
+        click.echo(
+            f"Made a password for {settings.username}: {password} (kept in {path}; set DATAPUSHER_PASSWORD to choose one)",
+            err=True,
+        )
+    return password
+
+
+class Cli(click.Group):
+    """Says what went wrong in one line: exit status 2 for a setting that cannot be used, 1 for the rest."""
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except BadSetting as error:
+            click.echo(f"Error: {error}", err=True)
+            sys.exit(2)
+        except DataPusherError as error:
+            click.echo(f"Error: {error}", err=True)
+            sys.exit(1)
+
+
+@click.group(cls=Cli, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(VERSION, prog_name="datapusher")
+def main() -> None:
+    """Data Pusher: turns every file uploaded to a CKAN site into a queryable DataStore table.
+
+    Settings are environment variables that begin with DATAPUSHER_; see `datapusher settings`.
+    """
+
+
+# ------------------------------------------------------------------------------------------------------------- services
+
+
+@main.command()
+def up() -> None:
+    """Run gateway, worker and recorder in one go."""
+    _serve(Installation.here(), gateway=True, worker=True, recorder=True)
+
+
+@main.command()
+def gateway() -> None:
+    """Run the HTTP side: CKAN posts its jobs here."""
+    _serve(Installation.here(), gateway=True)
+
+
+@main.command()
+def worker() -> None:
+    """Run jobs from the queue and deliver their callbacks."""
+    _serve(Installation.here(), worker=True)
+
+
+@main.command()
+def recorder() -> None:
+    """Write what is told on the bus to the store."""
+    _serve(Installation.here(), recorder=True)
+
+
+def _serve(here: Installation, *, gateway: bool = False, worker: bool = False, recorder: bool = False) -> None:
+    """Runs the roles in threads until SIGTERM or SIGINT; one that fails ends the process."""
+    start_logging(here.settings)
+    stop, failed = threading.Event(), list[BaseException]()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    chosen = ((_run_recorder, recorder), (_run_worker, worker), (_run_gateway, gateway))
+    threads = [_start(role, here, stop, failed) for role, wanted in chosen if wanted]
+    while not stop.wait(1.0):
+        pass
+    for thread in threads:
+        thread.join()
+    if failed:
+        raise failed[0]
+
+
+Role = Callable[[Installation, threading.Event], None]
+
+
+def _start(role: Role, here: Installation, stop: threading.Event, failed: list[BaseException]) -> threading.Thread:
+    def run() -> None:
+        try:
+            role(here, stop)
+        except BaseException as error:  # whatever it is, the whole process must end with it, not one role silently
+            failed.append(error)
+        finally:
+            stop.set()
+
+    thread = threading.Thread(target=run, name=role.__name__.removeprefix("_run_"))
+    thread.start()
+    return thread
+
+
+def _run_recorder(here: Installation, stop: threading.Event) -> None:
+    from consumer.recorder import run_recorder
+
+    bus = here.bus()
+    try:
+        run_recorder(here.settings, here.engine, bus, here.topology, stop)
+    finally:
+        bus.close()
+
+
+def _run_worker(here: Installation, stop: threading.Event) -> None:
+    from consumer.callback import run_callbacks
+    from consumer.worker import run_worker
+
+    bus = here.bus()
+    callbacks = threading.Thread(
+        target=run_callbacks, args=(here.settings, here.engine, bus, here.topology, stop), name="callbacks"
+    )
+    callbacks.start()
+    try:
+        run_worker(here.settings, here.engine, bus, here.topology, stop)
+    finally:
+        stop.set()
+        callbacks.join()
+        bus.close()
+
+
+def _run_gateway(here: Installation, stop: threading.Event) -> None:
+    import asyncio
+
+    asyncio.run(_gateway_until(here, stop))
+
+
+async def _gateway_until(here: Installation, stop: threading.Event) -> None:
+    import asyncio
+
+    from aiohttp import web
+    from gateway.app import make_app
+
+    settings = here.settings
+    bus = here.bus(asyncio.get_running_loop())
+    job_types = {name: function.synchronous for name, function in here.jobs.items()}
+    runner = web.AppRunner(make_app(settings, here.engine, bus, job_types), access_log=None)
+    await runner.setup()
+    site = web.TCPSite(runner, settings.host, settings.port)
+    try:
+        await site.start()
+    except OSError as error:
+        raise BadSetting("DATAPUSHER_PORT", f"cannot listen on {settings.host}:{settings.port}: {error.strerror}") from error
+    _say_where(here, runner.addresses[0][1])
+    await asyncio.to_thread(stop.wait)
+    await runner.cleanup()
+    bus.close()
+
+
+def _say_where(here: Installation, port: int) -> None:
+    host = "localhost" if here.settings.host in ("0.0.0.0", "::", "") else here.settings.host
+    url = f"http://{host}:{port}{here.settings.url_prefix.rstrip('/')}/"
+    click.echo(f"Data Pusher {VERSION} listens on {url}")
+    click.echo(f"  CKAN's setting   ckan.datapusher.url = {url}")
+    click.echo(f"  jobs are kept in {_without_password(here.store_url)}")
+    click.echo(f"  messages go by   {_without_password(here.settings.broker_url)}")
+    sys.stdout.flush()
+
+
+def _without_password(urls: str) -> str:
+    import re
+
+    return re.sub(r"://([^:/@;]*):[^@;]*@", r"://\1:…@", urls)
+
+
+# ---------------------------------------------------------------------------------------------------------------- a try
+
+
+@main.command()
+@click.option("--keep", is_flag=True, help="Leave everything running afterwards, until Ctrl-C.")
+@click.argument("file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def demo(file: Path | None, keep: bool) -> None:
+    """Load FILE (a public data set by default) through the whole service, embedded, and print its table."""
+    from sandbox.demo import run_demo
+
+    sys.exit(run_demo([sys.executable, str(Path(__file__).resolve()), "up"], file, keep=keep))
+
+
+@main.command("inspect")
+@click.argument("file_or_url")
+@click.option("--format", "declared", default="", help="The format that the resource declares.")
+@click.option("--options", default="{}", help="Job options, as a JSON object; see docs/options.md.")
+@click.option("--rows", is_flag=True, help="With --json: all rows, as `data`.")
+@click.option("--rejects", type=click.File("w"), help="Write the rejected rows to this CSV file.")
+@as_json
+def inspect_(file_or_url: str, declared: str, options: str, rows: bool, rejects: Any, as_json: bool) -> None:
+    """Show the table that FILE_OR_URL would become, without loading it."""
+    from consumer.push.inspect_command import run_inspect
+
+    sys.exit(
+        run_inspect(Settings.read(os.environ), file_or_url, declared, options, rows=rows, rejects=rejects, as_json=as_json)
+    )
+
+
+# ----------------------------------------------------------------------------------------------------------------- jobs
+
+gateway_url = click.option("--url", envvar="DATAPUSHER_URL", help="The gateway; by default the one of this machine's settings.")
+
+
+def _client(url: str | None) -> Any:
+    from gateway.client import GatewayClient
+
+    settings = Installation.here().settings
+    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::", "") else settings.host
+    return GatewayClient(url or f"http://{host}:{settings.port}/", settings.secret_key)
+
+
+@main.command()
+@click.argument("job", type=click.File("rb"))
+@click.option("--wait", is_flag=True, help="Show progress until the job has ended.")
+@gateway_url
+@as_json
+def submit(job: Any, wait: bool, url: str | None, as_json: bool) -> None:
+    """Post JOB, a JSON file with the body of POST /job (- for standard input)."""
+    from gateway import client
+
+    sys.exit(client.submit(_client(url), job.read(), wait=wait, as_json=as_json))
+
+
+@main.command()
+@click.argument("job_id", required=False)
+@click.option("--state", help="Only jobs in this state: pending, complete or error.")
+@click.option("--limit", default=20, show_default=True, help="How many jobs are listed.")
+@gateway_url
+@as_json
+def status(job_id: str | None, state: str | None, limit: int, url: str | None, as_json: bool) -> None:
+    """Show one job, or the newest ones."""
+    from gateway import client
+
+    sys.exit(client.status(_client(url), job_id, state, limit, as_json=as_json))
+
+
+@main.command()
+@click.argument("job_id")
+@click.option("-f", "--follow", is_flag=True, help="Go on until the job has ended.")
+@gateway_url
+@as_json
+def logs(job_id: str, follow: bool, url: str | None, as_json: bool) -> None:
+    """Show a job's log."""
+    from gateway import client
+
+    sys.exit(client.logs(_client(url), job_id, follow=follow, as_json=as_json))
+
+
+@main.command()
+@click.argument("job_id")
+@gateway_url
+def cancel(job_id: str, url: str | None) -> None:
+    """Stop a job that waits or runs."""
+    from gateway import client
+
+    sys.exit(client.cancel(_client(url), job_id))
+
+
+@main.command()
+@click.argument("job_ids", nargs=-1)
+@click.option("--state", help="Instead of ids: every job in this state, such as error.")
+@gateway_url
+def resubmit(job_ids: Sequence[str], state: str | None, url: str | None) -> None:
+    """Run finished jobs again, as new ones."""
+    from gateway import client
+
+    sys.exit(client.resubmit(_client(url), job_ids, state))
+
+
+# ------------------------------------------------------------------------------------------------------------ operation
+
+
+@main.group()
+def dead() -> None:
+    """Messages that could not be processed: see why, run them again, or drop them."""
+
+
+@main.group("topology")
+def topology_() -> None:
+    """Exchanges, queues and policies on the broker."""
+
+
+@topology_.command("show")
+@as_json
+def topology_show(as_json: bool) -> None:
+    """Print what belongs on the broker."""
+    here = Installation.here().topology
+    if as_json:
+        click.echo(json.dumps(_plain(here), indent=2))
+        return
+    for kind, things in (("exchange", here.exchanges), ("queue", here.queues), ("policy", here.policies)):
+        for thing in things:
+            click.echo(f"{kind:9} {thing.name}")
+
+
+def _plain(here: Topology) -> dict[str, object]:
+    from dataclasses import asdict
+
+    return {key: value for key, value in asdict(here).items() if key != "names"}
+
+
+@main.command("settings")
+@click.option("--markdown", is_flag=True, help="As the page docs/settings.md.")
+@as_json
+def settings_(markdown: bool, as_json: bool) -> None:
+    """List every setting with its value here."""
+    if markdown:
+        click.echo(settings_page(), nl=False)
+        return
+    values = Settings.read(os.environ)
+    shown = {
+        row.variable: "…" if row.secret and getattr(values, row.name) else getattr(values, row.name) for row in rows_of_table()
+    }
+    if as_json:
+        click.echo(json.dumps(shown, indent=2))
+        return
+    for row in rows_of_table():
+        click.echo(f"{row.variable:38} {shown[row.variable]!s:24} {row.help}{f' ({row.unit})' if row.unit else ''}")
+
+
+def settings_page() -> str:
+    """docs/settings.md, from the table in schemas/settings.py; a test fails when the file differs."""
+    lines = [
+        "# Settings",
+        "",
+        "Environment variables, or the lower-case name without `DATAPUSHER_` in the TOML file that",
+        "`DATAPUSHER_CONFIG` names. The environment wins. Written by `make docs` from `schemas/settings.py`.",
+    ]
+    section = ""
+    for row in rows_of_table():
+        if row.section != section:
+            section = row.section
+            lines += ["", f"## {section}", "", "| variable | default | unit | what it does |", "|---|---|---|---|"]
+        default = "" if row.default == "" else f"`{str(row.default).lower() if isinstance(row.default, bool) else row.default}`"
+        lines.append(f"| `{row.variable}` | {default} | {row.unit} | {row.help.replace('|', chr(92) + '|')} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    main()
