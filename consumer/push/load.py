@@ -48,8 +48,14 @@ class Existing:
 
     fields: tuple[Field, ...]
     aliases: tuple[str, ...] = ()
-    #: Columns of each plain index that CKAN tells of, the key's included; full-text indexes are not here.
+    #: Columns of each plain index that CKAN tells of; the unique key and full-text indexes are not here.
     indexes: tuple[tuple[str, ...], ...] = ()
+    #: Columns of the unique key (CKAN's `primary_key`).
+    key: tuple[str, ...] = ()
+
+    def with_key(self, key: tuple[str, ...]) -> "Existing":
+        indexes = tuple(one for one in self.indexes if set(one) != set(key))
+        return Existing(self.fields, self.aliases, indexes, key)
 
     @property
     def types(self) -> Mapping[str, str]:
@@ -64,8 +70,8 @@ class Target:
     mode: Mode = "replace"
     #: Columns of the unique key; () keeps the one that the table has. Needed once for `upsert`.
     primary_key: tuple[str, ...] = ()
-    #: Columns to index, each an index of its own; None keeps those that the table has.
-    indexes: tuple[str, ...] | None = None
+    #: Columns of each plain index; None keeps those that the table has.
+    indexes: tuple[tuple[str, ...], ...] | None = None
     #: Other names of the table; None keeps those that it has.
     aliases: tuple[str, ...] | None = None
     #: None: the resource has no table yet.

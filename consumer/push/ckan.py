@@ -1,0 +1,224 @@
+"""The only client of CKAN's action API. Each call has a connection of its own.
+
+CKAN behind `uwsgi --http` closes each connection after one answer and does not say so: a pooled one is dead by the
+next call, and nobody knows whether the call was done. So every request asks for `Connection: close`.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from urllib.parse import urljoin, urlsplit
+
+import orjson
+import requests
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+
+from consumer.push.api_key import token_header
+from consumer.push.ckan_answers import NotFound, Refused, Unanswered, result_of
+from consumer.push.ckan_table import existing_table, key_in_refusal
+from consumer.push.load import Existing
+from schemas.errors import JobError, Transient
+from schemas.messages import Json
+from schemas.settings import Settings, words
+
+#: Waits for a resource that CKAN is still saving: it may not be there yet, or its file's URL not be complete.
+RESOURCE_DELAYS_S = (0.5, 1.0, 2.0, 4.0)
+
+Wait = Callable[[float], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CkanSettings:
+    """Each field is named after its setting (`DATAPUSHER_…`)."""
+
+    #: CKAN_TIMEOUT: seconds for connecting, and for the answer.
+    timeout_s: float = 120.0
+    #: SSL_VERIFY
+    verify: bool = True
+    #: USER_AGENT
+    user_agent: str = "Data Pusher (+https://ckan.org)"
+    #: CKAN_URL_MAP: (public, internal) base addresses.
+    url_map: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def of(cls, settings: Settings) -> "CkanSettings":
+        pairs = tuple((public.strip(), internal.strip()) for public, _, internal in
+                      (pair.partition("=") for pair in words(settings.ckan_url_map)))  # fmt: skip
+        return cls(timeout_s=settings.ckan_timeout, verify=settings.ssl_verify, user_agent=settings.user_agent, url_map=pairs)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resource:
+    """What a push needs to know of a resource (resource_show)."""
+
+    id: str
+    package_id: str
+    url: str
+    #: `upload` for uploaded files, `` for links, `datastore` … for tables without a file.
+    url_type: str
+    #: As the publisher typed it: `CSV`, `xlsx`, `text/csv`.
+    format: str
+    #: MD5 of the file that was loaded last, if we or XLoader left it there.
+    hash: str
+    contains_all_records: bool | None
+
+    @classmethod
+    def of(cls, shown: Mapping[str, Json]) -> "Resource":
+        texts = {key: str(shown.get(key) or "") for key in ("id", "package_id", "url", "url_type", "format", "hash")}
+        complete = shown.get("datastore_contains_all_records_of_source_file")
+        return cls(**texts, contains_all_records=None if complete is None else str(complete).lower() == "true")
+
+
+class Ckan:
+    """One CKAN, asked with one job's token. *url* as the job has it; a root path in it stays. Safe in several threads."""
+
+    def __init__(self, url: str, api_key: str, settings: CkanSettings | None = None) -> None:
+        self.url = url.rstrip("/")
+        self._settings = settings or CkanSettings()
+        #: Where CKAN is really asked: *url*, or what CKAN_URL_MAP has for it.
+        self.internal_url = _mapped(self.url, self._settings.url_map)
+        self._token = token_header(api_key)
+
+    def resource(self, resource_id: str, wait: Wait = time.sleep) -> Resource:
+        """resource_show, patiently: CKAN may tell of a resource before it is saved, or of an upload before its file is.
+
+        An upload whose URL never becomes complete gets the address that CKAN serves its uploads under.
+        """
+        for delay_s in RESOURCE_DELAYS_S:
+            try:
+                resource = self._resource(resource_id)
+                if resource.url_type != "upload" or urlsplit(resource.url).scheme:
+                    return resource
+            except (NotFound, Transient):
+                pass
+            wait(delay_s)
+        return self._with_file_url(self._resource(resource_id))
+
+    def table(self, resource_id: str) -> Existing | None:
+        """The resource's table in the DataStore, None where it has none."""
+        try:
+            info = self.call("datastore_info", {"id": resource_id})
+        except NotFound:
+            return None
+        found = existing_table(resource_id, info if isinstance(info, dict) else {})
+        return found.with_key(self._unique_key(resource_id)) if found.indexes else found
+
+    def count(self, resource_id: str) -> int:
+        """Rows of the resource's table. Raises NotFound where there is none."""
+        result = self.call("datastore_search", {"resource_id": resource_id, "limit": 0, "include_total": True})
+        total = result.get("total") if isinstance(result, dict) else None
+        if not isinstance(total, int):
+            raise Unanswered("CKAN did not say how many rows the table has.")
+        return total
+
+    def create_table(self, resource_id: str, body: Mapping[str, object]) -> None:
+        """datastore_create; *body* has its other parameters."""
+        self.call("datastore_create", {"resource_id": resource_id, "force": True, **body})
+
+    def delete_table(self, resource_id: str) -> None:
+        """The table with its dictionary, indexes and aliases; no error where there is none."""
+        try:
+            self.call("datastore_delete", {"resource_id": resource_id, "force": True, "calculate_record_count": False})
+        except NotFound:
+            pass
+
+    def delete_rows(self, resource_id: str) -> None:
+        """All rows; the table stays."""
+        self.call("datastore_delete", {"resource_id": resource_id, "force": True, "filters": {}})
+
+    def patch_resource(self, resource_id: str, changes: Mapping[str, Json]) -> None:
+        """resource_patch of these keys only. Only while CKAN's task is pending: at any other time it submits again."""
+        self.call("resource_patch", {"id": resource_id, **changes})
+
+    def call(self, action: str, parameters: Mapping[str, object] | bytes) -> Json:
+        """The result of one action; *parameters* may be JSON already.
+
+        Raises: JobError (Refused, NotFound, TooLarge) for what will not work; Transient for what may work later, and
+        as Unanswered where it may have been done.
+        """
+        body = parameters if isinstance(parameters, bytes) else orjson.dumps(parameters)
+        url = f"{self.internal_url}/api/3/action/{action}"
+        response = self._post(url, body)
+        if response.is_redirect:
+            response = self._post(self._secure(url, response), body)
+        return result_of(response, action, len(body))
+
+    def _post(self, url: str, body: bytes) -> requests.Response:
+        settings = self._settings
+        name, value = self._token
+        headers = {
+            "Content-Type": "application/json", "User-Agent": settings.user_agent, "Connection": "close", name: value,
+        }  # fmt: skip
+        try:
+            with requests.Session() as session:
+                # Proxies and passwords come from the settings alone, never from the environment or ~/.netrc.
+                session.trust_env = False
+                return session.post(
+                    url, body, headers=headers, timeout=settings.timeout_s, verify=settings.verify, allow_redirects=False
+                )
+        except (requests.RequestException, OSError, UnicodeError) as error:
+            raise self._unreachable(error) from error
+
+    def _secure(self, url: str, response: requests.Response) -> str:
+        """Where a redirect leads, if only from http to https: a POST must not become a GET, nor the token travel."""
+        target = urljoin(url, response.headers["Location"])
+        if target != url.replace("http://", "https://", 1) or target == url:
+            shown = urlsplit(target)._replace(query="", fragment="").geturl()
+            raise JobError(
+                f"CKAN at {self.internal_url} redirects API calls to {shown}. Set ckan.site_url or"
+                " ckan.datapusher.callback_url_base in CKAN to its final address."
+            )
+        self.internal_url = self.internal_url.replace("http://", "https://", 1)
+        return target
+
+    def _unreachable(self, error: Exception) -> JobError | Transient:
+        where = self.internal_url
+        if isinstance(error, requests.exceptions.SSLError):
+            return JobError(
+                f"The TLS certificate of CKAN at {where} is not valid. It has to be put in order;"
+                " DATAPUSHER_SSL_VERIFY turns the check off for all servers."
+            )
+        if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.InvalidSchema | UnicodeError):
+            return JobError(f"CKAN's address is not a web address: {where}")
+        if isinstance(error, requests.exceptions.ConnectTimeout) or _never_connected(error):
+            return Transient(f"CKAN at {where} cannot be reached.")
+        if isinstance(error, requests.exceptions.Timeout):
+            limit_s = self._settings.timeout_s
+            return Unanswered(f"CKAN at {where} did not answer within {limit_s:g} seconds (DATAPUSHER_CKAN_TIMEOUT).")
+        return Unanswered(f"CKAN at {where} broke off the connection.")
+
+    def _resource(self, resource_id: str) -> Resource:
+        shown = self.call("resource_show", {"id": resource_id})
+        if not isinstance(shown, dict):
+            raise JobError(f"CKAN at {self.internal_url} tells nothing about resource {resource_id}.")
+        return Resource.of(shown)
+
+    def _with_file_url(self, resource: Resource) -> Resource:
+        if resource.url_type != "upload" or urlsplit(resource.url).scheme:
+            return resource
+        path = f"/dataset/{resource.package_id}/resource/{resource.id}/download/{resource.url.lstrip('/')}"
+        return replace(resource, url=self.url + path)
+
+    def _unique_key(self, resource_id: str) -> tuple[str, ...]:
+        """The columns of the table's unique key. datastore_info does not tell them, but an upsert of nothing is refused
+        by their names; `dry_run` makes sure that nothing happens."""
+        body = {"resource_id": resource_id, "force": True, "method": "upsert", "dry_run": True, "records": [{}]}
+        try:
+            self.call("datastore_upsert", body)
+        except Refused as refusal:
+            return key_in_refusal(refusal.error)
+        return ()
+
+
+def _never_connected(error: Exception) -> bool:
+    reason = getattr(error.args[0] if error.args else None, "reason", None)
+    return isinstance(reason, NewConnectionError | ConnectTimeoutError)
+
+
+def _mapped(url: str, pairs: Sequence[tuple[str, str]]) -> str:
+    """*url* with the longest public address of *pairs* that it begins with replaced by the internal one."""
+    for public, internal in sorted(pairs, key=lambda pair: -len(pair[0])):
+        base = public.rstrip("/")
+        if base and (url == base or url.startswith(base + "/")):
+            return internal.rstrip("/") + url[len(base):]  # fmt: skip
+    return url
