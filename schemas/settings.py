@@ -5,6 +5,7 @@ TOML file that `DATAPUSHER_CONFIG` names. The environment wins over the file. `d
 """
 
 import json
+import os
 import re
 import tomllib
 from collections.abc import Mapping
@@ -272,3 +273,8 @@ def numbers(text: str) -> tuple[float, ...]:
 def words(text: str) -> tuple[str, ...]:
     """The words of a comma-separated setting, such as JOB_MODULES."""
     return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def environment_for_jobs() -> dict[str, str]:
+    """What the processes that run jobs inherit: everything but our own variables, of which some are secrets."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}

@@ -115,6 +115,8 @@ claims = Table(
     Column("resource_key", Text, nullable=False),
     #: Starts of the job so far, whatever became of them; survives republishing, unlike the broker's count.
     Column("starts", Integer, nullable=False),
+    #: Of those, the ones that ended in order (retried, postponed, drained): only the others count against MAX_STARTS.
+    Column("orderly_ends", Integer, nullable=False, default=0, server_default=text("0")),
     #: The worker and slot that runs it now; null when nobody does.
     Column("owner", Text),
     Column("lease_until", DateTime),
