@@ -250,9 +250,10 @@ def _without_password(urls: str) -> str:
 @click.argument("file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def demo(file: Path | None, keep: bool) -> None:
     """Load FILE (a public data set by default) through the whole service, embedded, and print its table."""
+    from gateway.client import follow_job
     from sandbox.demo import run_demo
 
-    sys.exit(run_demo([sys.executable, str(Path(__file__).resolve()), "up"], file, keep=keep))
+    sys.exit(run_demo([sys.executable, str(Path(__file__).resolve()), "up"], file, follow_job, keep=keep))
 
 
 @main.command("inspect")

@@ -73,6 +73,11 @@ def submit(client: GatewayClient, body: bytes, *, wait: bool, as_json: bool) -> 
     return _exit_status(job)
 
 
+def follow_job(url: str, job_id: str, key: str, console: Console) -> JobDict:
+    """`follow` with the key of one job."""
+    return follow(GatewayClient(url, key), job_id, console)
+
+
 def follow(client: GatewayClient, job_id: str, console: Console) -> JobDict:
     """Shows a progress bar until the job has ended; gives the ended job."""
     columns = (TextColumn("{task.description}", justify="left"), BarColumn(), TextColumn("{task.fields[note]}"))
