@@ -1,0 +1,212 @@
+"""Who runs what: the table `claims`. One running attempt per resource, whatever the bus delivers (promises 1, 4 and 5).
+
+Times are the database's on PostgreSQL, so that workers with wrong clocks agree; an SQLite file has one machine's anyway.
+"""
+
+import hashlib
+import logging
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+from sqlalchemy import ColumnElement, Connection, Engine, Row, delete, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from consumer.outcome import Outcome
+from schemas.messages import Job
+from schemas.store import reading, writing
+from schemas.tables import cancellations, claims, jobs
+
+logger = logging.getLogger(__name__)
+
+#: A longer key is hashed: PostgreSQL refuses index rows above a third of a page.
+LONGEST_KEY = 500
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The right to run a job, until `good_until` (time.monotonic) unless renewed."""
+
+    job_id: str
+    owner: str
+    starts: int
+    good_until: float
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The job has ended before; its message is a duplicate, or its end was not told completely."""
+
+    outcome: Outcome
+    callback_delivered: bool
+
+
+@dataclass(frozen=True)
+class Busy:
+    """The job, or another one of the same resource, runs."""
+
+
+@dataclass(frozen=True)
+class Cancelled:
+    """Somebody wants the job not to run."""
+
+    starts: int
+
+
+@dataclass(frozen=True)
+class Poison:
+    """The job was started too often without any end."""
+
+    starts: int
+
+
+Taken = Claim | Finished | Busy | Cancelled | Poison
+
+
+class Claims:
+    """All methods may be called from any thread, and raise StoreUnavailable."""
+
+    def __init__(self, engine: Engine, *, lease_s: float, max_starts: int) -> None:
+        self._engine = engine
+        self._lease_s = lease_s
+        self._max_starts = max_starts
+
+    def take(self, job: Job, owner: str, replay: str = "") -> Taken:
+        """Claims *job* for *owner*, and counts the start. *replay* names the replay of a dead job, if it is one."""
+        asked_at = time.monotonic()
+        try:
+            with writing(self._engine) as connection:
+                row = _row(connection, job.job_id)
+                refusal = self._refusal(connection, job, row, replay)
+                starts = self._start(connection, job, owner, row, replay) if refusal is None else 0
+        except IntegrityError:
+            # The index `claims_one_running`: another job of the resource runs. Or the same job was taken a moment ago.
+            return Busy()
+        return refusal or Claim(job.job_id, owner, starts, asked_at + self._lease_s)
+
+    def renew(self, claim: Claim) -> float | Literal["lost", "cancelled"]:
+        """Until when (time.monotonic) the claim is good now; `lost` when another owner has the job or the resource."""
+        asked_at = time.monotonic()
+        with writing(self._engine) as connection:
+            changed = (
+                update(claims).where(*_held(claim)).values(lease_until=_now(connection) + timedelta(seconds=self._lease_s))
+            )
+            if connection.execute(changed).rowcount == 0:
+                return "lost"
+            cancelled = _is_cancelled(connection, claim.job_id)
+        return "cancelled" if cancelled else asked_at + self._lease_s
+
+    def finish(self, claim: Claim, outcome: Outcome) -> bool:
+        """Keeps the outcome and frees the resource; false when the claim is lost, and with it the outcome."""
+        with writing(self._engine) as connection:
+            ended = {"outcome": outcome.as_dict(), "running": False, "owner": None, "lease_until": None}
+            changed = update(claims).where(*_held(claim)).values(**ended, changed_at=_now(connection))
+            return connection.execute(changed).rowcount == 1
+
+    def conclude(self, job: Job, outcome: Outcome) -> Outcome:
+        """Keeps the outcome of a job that was not started (any more); gives the one that was kept before, if any."""
+        with writing(self._engine) as connection:
+            row = _row(connection, job.job_id)
+            if row is not None and row.outcome:
+                return Outcome.from_dict(row.outcome)
+            _put(connection, job.job_id, row, outcome=outcome.as_dict(), resource_key=resource_key(job), running=False)
+        return outcome
+
+    def release(self, claim: Claim, *, orderly: bool) -> bool:
+        """Frees the resource without an end. An *orderly* one (retry, drain) does not count against MAX_STARTS."""
+        with writing(self._engine) as connection:
+            freed = {"running": False, "owner": None, "lease_until": None, "changed_at": _now(connection)}
+            ends = claims.c.orderly_ends + (1 if orderly else 0)
+            return connection.execute(update(claims).where(*_held(claim)).values(**freed, orderly_ends=ends)).rowcount == 1
+
+    def callback_delivered(self, job_id: str) -> bool:
+        with reading(self._engine) as connection:
+            query = select(claims.c.callback_delivered).where(claims.c.job_id == job_id)
+            return bool(connection.execute(query).scalar_one_or_none())
+
+    def mark_callback_delivered(self, job_id: str) -> None:
+        with writing(self._engine) as connection:
+            connection.execute(update(claims).where(claims.c.job_id == job_id).values(callback_delivered=True))
+
+    def requested(self, job_id: str) -> tuple[datetime | None, str | None]:
+        """When the gateway accepted the job, and its `aps_job_id`; (None, None) for a job it does not know."""
+        with reading(self._engine) as connection:
+            query = select(jobs.c.requested_at, jobs.c.aps_job_id).where(jobs.c.job_id == job_id)
+            row = connection.execute(query).one_or_none()
+        return (row.requested_at, row.aps_job_id) if row else (None, None)
+
+    def purge(self, age: timedelta) -> int:
+        """Forgets claims that nothing has changed for *age*; a duplicate that comes later runs again. Gives their number."""
+        with writing(self._engine) as connection:
+            old = claims.c.changed_at < _now(connection) - age
+            return connection.execute(delete(claims).where(old, ~claims.c.running)).rowcount
+
+    def _refusal(self, connection: Connection, job: Job, row: Row[Any] | None, replay: str) -> Taken | None:
+        if row is not None and row.outcome:
+            outcome = Outcome.from_dict(row.outcome)
+            if not _replayed(outcome, replay):
+                return Finished(outcome, row.callback_delivered)
+        if row is not None and row.running and row.lease_until > _now(connection):
+            return Busy()
+        starts = row.starts if row is not None else 0
+        if _is_cancelled(connection, job.job_id):
+            return Cancelled(starts)
+        if row is not None and not row.outcome and starts - row.orderly_ends >= self._max_starts:
+            return Poison(starts)
+        return None
+
+    def _start(self, connection: Connection, job: Job, owner: str, row: Row[Any] | None, replay: str) -> int:
+        key, now = resource_key(job), _now(connection)
+        expired = (claims.c.resource_key == key, claims.c.running, claims.c.lease_until <= now)
+        connection.execute(update(claims).where(*expired).values(running=False, owner=None, lease_until=None))
+        starts = row.starts + 1 if row is not None else 1
+        taken = {"owner": owner, "running": True, "lease_until": now + timedelta(seconds=self._lease_s)}
+        if row is not None and row.outcome:
+            # A dead job is replayed: its crashes are forgiven, and its new end is told with a new callback.
+            taken |= {"outcome": None, "callback_delivered": False, "orderly_ends": row.starts}
+        _put(connection, job.job_id, row, resource_key=key, starts=starts, **taken)
+        return starts
+
+
+def resource_key(job: Job) -> str:
+    """What only one job at a time may write: the CKAN and the resource; the job itself where it names none."""
+    ckan, resource = job.metadata.get("ckan_url"), job.metadata.get("resource_id")
+    if not isinstance(resource, str) or not resource:
+        return f"job {job.job_id}"
+    key = f"{ckan if isinstance(ckan, str) else ''}".rstrip("/").lower() + f" {resource}"
+    return key if len(key) <= LONGEST_KEY else "sha256 " + hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()
+
+
+def _replayed(outcome: Outcome, replay: str) -> bool:
+    """Whether somebody has put the dead job back since: each replay has a name of its own in the message's headers."""
+    return outcome.state == "dead" and replay != "" and replay != outcome.replay
+
+
+def _row(connection: Connection, job_id: str) -> Row[Any] | None:
+    return connection.execute(select(claims).where(claims.c.job_id == job_id).with_for_update()).one_or_none()
+
+
+def _put(connection: Connection, job_id: str, row: Row[Any] | None, **values: object) -> None:
+    """Inserts or updates the claim of *job_id*, of which *row* is what was read in this transaction."""
+    values["changed_at"] = _now(connection)
+    if row is None:
+        connection.execute(insert(claims).values(**{"starts": 0, "job_id": job_id, **values}))
+    else:
+        connection.execute(update(claims).where(claims.c.job_id == job_id).values(**values))
+
+
+def _held(claim: Claim) -> tuple[ColumnElement[bool], ...]:
+    return claims.c.job_id == claim.job_id, claims.c.owner == claim.owner, claims.c.starts == claim.starts, claims.c.running
+
+
+def _is_cancelled(connection: Connection, job_id: str) -> bool:
+    return connection.execute(select(cancellations.c.job_id).where(cancellations.c.job_id == job_id)).first() is not None
+
+
+def _now(connection: Connection) -> datetime:
+    """Naive UTC."""
+    if connection.dialect.name == "postgresql":
+        moment: datetime = connection.execute(select(func.timezone("UTC", func.clock_timestamp()))).scalar_one()
+        return moment
+    return datetime.now(UTC).replace(tzinfo=None)

@@ -1,0 +1,63 @@
+"""Folders for the files of running jobs, removed whatever becomes of the job or of the worker."""
+
+import fcntl
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+logger = logging.getLogger(__name__)
+
+PREFIX = "datapusher-worker-"
+LOCK = "lock"
+
+
+class Scratch:
+    """One worker's folder. Its lock file is held as long as the worker lives: an unlocked folder was left by a killed one."""
+
+    def __init__(self, parent: Path | None = None) -> None:
+        self._parent = parent or Path(tempfile.gettempdir())
+        self.folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=self._parent))
+        self._lock = _locked(self.folder / LOCK, create=True)
+        self._remove_abandoned()
+
+    @contextmanager
+    def job_folder(self) -> Iterator[Path]:
+        """An empty folder that is gone after the block."""
+        folder = Path(tempfile.mkdtemp(prefix="job-", dir=self.folder))
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def close(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+        if self._lock is not None:
+            os.close(self._lock)
+
+    def _remove_abandoned(self) -> None:
+        """Not by process id: the next worker of a container has the same one."""
+        for folder in self._parent.glob(f"{PREFIX}*"):
+            # Without its lock file a folder was made a moment ago, or is being removed.
+            lock = _locked(folder / LOCK, create=False)
+            if lock is not None:
+                logger.info("removing %s, left by a worker that was killed", folder)
+                shutil.rmtree(folder, ignore_errors=True)
+                os.close(lock)
+
+
+def _locked(path: Path, *, create: bool) -> int | None:
+    """A descriptor that holds the lock; None when another process has it, or the file is not there or not ours."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if create else 0), 0o600)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor

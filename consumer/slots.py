@@ -1,0 +1,241 @@
+"""A slot runs one job at a time in a child process, and answers for what the child may do.
+
+Children are new programs, not forks: a fork of a process with threads may deadlock, and a program of its own has an
+environment of its own, without the service's secrets (`/proc/<pid>/environ` of a fork or of multiprocessing's spawn would
+show ours). They live long, since importing Polars and Arrow takes longer than a small job.
+
+The memory limit is watched from here: RLIMIT_AS counts address space, of which Arrow's and Polars' allocators reserve
+many times what they use, and RLIMIT_DATA counts reserved pages and every thread's stack; both end in an abort deep in
+somebody's C++. Anonymous resident pages are what a machine runs out of. What grows faster than we look is the kernel's
+(`child.OOM_SCORE`).
+"""
+
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from multiprocessing import Pipe
+from pathlib import Path
+from typing import Any
+
+from consumer.retry import Bug
+from consumer.scratch import Scratch
+from schemas.errors import BadSetting, JobError, Postponed, Stopped, Transient
+from schemas.messages import Job, Json, Kind
+from schemas.settings import Settings, environment_for_jobs, rows_of_table, words
+
+logger = logging.getLogger(__name__)
+
+#: How often limits, lease and stop are looked at while a job runs.
+WATCH_EVERY_S = 0.1
+#: Importing everything a job may need takes some seconds on a slow disk.
+START_TIMEOUT_S = 120.0
+#: A shorter text would be found in places where it means nothing.
+SHORTEST_SECRET = 6
+
+Tell = Callable[[Kind, Mapping[str, Json]], None]
+
+
+class Slot:
+    """For one thread, which must live as long as the slot: children die with the thread that started them."""
+
+    def __init__(self, settings: Settings, scratch: Scratch) -> None:
+        self._settings = settings_for_jobs(settings)
+        self._limits = settings
+        self._scratch = scratch
+        self._child: Child | None = None
+
+    def prepare(self) -> None:
+        """Makes sure that a child is ready, its imports done.
+
+        Raises: BadSetting when the job modules cannot be used, Stopped(`died`) when the child died over it.
+        """
+        if self._child is None:
+            self._child = Child(self._settings)
+        self._child.wait_until_ready()
+
+    def run(self, job: Job, tell: Tell, check: Callable[[], None]) -> dict[str, Json]:
+        """Runs *job*, whose api_key is open; gives data of the complete event.
+
+        *check* is called ten times a second from another thread; what it raises (Stopped) kills the child.
+        Raises: JobError, Transient, Bug as the job function did; Stopped.
+        """
+        self.prepare()
+        child = self._child
+        assert child is not None
+        with self._scratch.job_folder() as folder:
+            try:
+                return self._supervised(child, job, folder, tell, check)
+            except Stopped:
+                self.discard()
+                raise
+            finally:
+                if child.runs >= self._limits.jobs_per_child:
+                    self.discard()
+
+    def discard(self) -> None:
+        if self._child is not None:
+            self._child.kill()
+            self._child = None
+
+    def _supervised(self, child: "Child", job: Job, folder: Path, tell: Tell, check: Callable[[], None]) -> dict[str, Json]:
+        deadline = time.monotonic() + self._limits.job_timeout
+        over = threading.Event()
+
+        def watch() -> None:
+            while not over.wait(WATCH_EVERY_S):
+                try:
+                    check()
+                    child.check_limits(deadline, self._limits.job_memory)
+                except Stopped as stopped:
+                    child.kill(stopped)
+                    return
+
+        watcher = threading.Thread(target=watch, name=f"watch of {job.job_id}", daemon=True)
+        watcher.start()
+        try:
+            return child.run(job, folder, tell)
+        finally:
+            # Joined, so that a late kill cannot meet the child's next job.
+            over.set()
+            watcher.join()
+
+
+class Child:
+    """One process that runs jobs."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.runs = 0
+        self._ready = False
+        self._stopped: Stopped | None = None
+        self._killing = threading.Lock()
+        self._secrets = _secrets(settings)
+        self._connection, theirs = Pipe()
+        with theirs:
+            self._process = subprocess.Popen(
+                # -P: a folder called `consumer` where the worker was started must not be taken for ours.
+                [sys.executable, "-P", "-m", "consumer.child", str(theirs.fileno()), str(os.getpid())],
+                stdin=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+                # Of its own group, so that whatever it starts is killed with it.
+                start_new_session=True,
+                env={**environment_for_jobs(), "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)},
+            )
+        self._send({"settings": asdict(settings), "modules": words(settings.job_modules)})
+
+    def wait_until_ready(self) -> None:
+        if self._ready:
+            return
+        if not self._connection.poll(START_TIMEOUT_S):
+            self.kill()
+        message = self._receive()
+        if "bad_setting" in message:
+            raise BadSetting(message["bad_setting"], message["message"].partition(": ")[2])
+        self._ready = True
+
+    def run(self, job: Job, folder: Path, tell: Tell) -> dict[str, Json]:
+        self.runs += 1
+        self._send({"job_id": job.job_id, "job_type": job.job_type, "input": job.input, "folder": str(folder)})
+        while "kind" in (message := self._receive(job.api_key)):
+            tell(Kind(message["kind"]), message["data"])
+        return _result(message)
+
+    def check_limits(self, deadline: float, memory_bytes: int) -> None:
+        """Raises: Stopped (`timeout`, `memory`)."""
+        if time.monotonic() > deadline:
+            raise Stopped("timeout")
+        if memory_bytes and (used := anonymous_bytes(self._process.pid)) > memory_bytes:
+            raise Stopped("memory", f"{used:,} bytes; DATAPUSHER_JOB_MEMORY allows {memory_bytes:,}")
+
+    def kill(self, why: Stopped | None = None) -> None:
+        """Ends the process and all it started, at once. May be called from any thread."""
+        self._stopped = self._stopped or why
+        with self._killing:
+            if self._process.returncode is None:
+                os.killpg(self._process.pid, signal.SIGKILL)
+                self._process.wait()
+        if why is None:
+            self._connection.close()
+
+    def _send(self, message: Mapping[str, object]) -> None:
+        try:
+            self._connection.send_bytes(json.dumps(message).encode())
+        except OSError:
+            # It is dead; receiving will say why.
+            logger.debug("child %d does not listen", self._process.pid)
+
+    def _receive(self, api_key: str = "") -> dict[str, Any]:
+        """Its next message, with every secret that it may have put there replaced."""
+        try:
+            data = self._connection.recv_bytes()
+            for secret in (*self._secrets, json.dumps(api_key)[1:-1].encode()):
+                data = data.replace(secret, b"***") if len(secret) >= SHORTEST_SECRET else data
+            message: dict[str, Any] = json.loads(data)
+        except (EOFError, OSError, ValueError):
+            raise self._why_dead() from None
+        return message
+
+    def _why_dead(self) -> Stopped:
+        if self._stopped is None:
+            self.kill(Stopped("died"))
+            code = self._process.returncode
+            self._stopped = Stopped("died", f"signal {-code}" if code < 0 else f"exit status {code}")
+        return self._stopped
+
+
+def settings_for_jobs(settings: Settings) -> Settings:
+    """What a job may know of the settings: of the secrets only those it works with (the DataStore's URL, proxies)."""
+    return replace(
+        settings,
+        secret_key="",
+        password="",
+        message_keys="",
+        sqlalchemy_database_uri="",
+        broker_url="embedded:",
+        management_url="",
+    )
+
+
+def anonymous_bytes(process_id: int) -> int:
+    """Resident memory that is nobody's file, in bytes; 0 where it cannot be told."""
+    try:
+        status = Path(f"/proc/{process_id}/status").read_text()
+    except OSError:
+        return 0
+    lines = (line.split() for line in status.splitlines() if line.startswith(("RssAnon:", "RssShmem:")))
+    return sum(int(words[1]) for words in lines) * 1024
+
+
+def _secrets(settings: Settings) -> tuple[bytes, ...]:
+    values = (str(getattr(settings, row.name)) for row in rows_of_table() if row.secret)
+    return tuple(json.dumps(value)[1:-1].encode() for value in values)
+
+
+def _result(message: dict[str, Any]) -> dict[str, Json]:
+    """Raises what the job function raised."""
+    text = str(message.get("message", ""))
+    match message.get("raised"):
+        case None:
+            return {"data": message["returned"], **({"raw": True} if message["raw"] else {})}
+        case "job-error":
+            raise _job_error(text, message)
+        case "transient":
+            raise Transient(text, retry_after_s=message["retry_after_s"])
+        case "postponed":
+            raise Postponed(text, retry_after_s=message["retry_after_s"])
+        case "memory":
+            raise Stopped("memory", text)
+        case _:
+            raise Bug(text, str(message.get("trace", "")))
+
+
+def _job_error(text: str, message: dict[str, Any]) -> JobError:
+    error = JobError(text, details={key: value for key, value in message["details"].items() if key != "message"})
+    error.code = message["code"]
+    return error
