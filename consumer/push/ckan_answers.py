@@ -16,6 +16,8 @@ from schemas.messages import Json
 SHOWN_CHARACTERS = 2000
 #: Calls that only read; all others need the right to edit.
 READING = ("resource_show", "datastore_search", "datastore_info", "status_show")
+#: From here on, a proxy's plain 400 is taken for its way to say 413.
+LARGE_BYTES = 65_536
 #: Keys of CKAN's error objects that say nothing to a reader.
 _NOISE = ("__type", "records_row")
 
@@ -73,6 +75,10 @@ def retry_after_s(value: str | None) -> float | None:
         return None
 
 
+def _is_json(response: requests.Response) -> bool:
+    return "json" in response.headers.get("Content-Type", "")
+
+
 def _parsed(response: requests.Response) -> dict[str, Json] | None:
     """The JSON object in *response*; None where there is none: a proxy's page, a log-in form."""
     try:
@@ -84,7 +90,7 @@ def _parsed(response: requests.Response) -> dict[str, Json] | None:
 
 def _error(response: requests.Response, body: Mapping[str, Json] | None, action: str, sent_bytes: int) -> JobError | Transient:
     status, details = response.status_code, _details(response)
-    if status == 413 or (status == 400 and body is None and sent_bytes > 100_000):
+    if status == 413 or (status == 400 and sent_bytes > LARGE_BYTES and not _is_json(response)):
         return TooLarge(_too_large(sent_bytes), details=details)
     if status in (401, 403):
         return JobError(_not_allowed(action), details=details)

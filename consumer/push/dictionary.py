@@ -1,6 +1,6 @@
 """What a table's columns become in the DataStore: types, the data dictionary that is kept, and how a file has drifted."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
 from consumer.push.load import Drift, Existing, Field, Target
@@ -39,8 +39,8 @@ def planned(columns: Sequence[Column], target: Target) -> Plan:
     """
     drift = drift_of(columns, target.existing)
     kept = columns if target.mode == "replace" else _kept(columns, target, drift)
-    infos = _infos(kept, target)
-    fields = tuple(_field(column, infos[column.name], target) for column in kept)
+    former = _former(kept, target)
+    fields = tuple(_field(column, former[column.name], target) for column in kept)
     old = target.existing or Existing(())
     plan = Plan(
         fields=fields,
@@ -109,16 +109,16 @@ def _kept(columns: Sequence[Column], target: Target, drift: Drift) -> Sequence[C
     return columns
 
 
-def _infos(columns: Sequence[Column], target: Target) -> dict[str, Mapping[str, Json]]:
-    """The dictionary entry that each column had: by its name, else by the name that the column has in the file."""
+def _former(columns: Sequence[Column], target: Target) -> dict[str, Field | None]:
+    """What each column was in the old table: by its name, else by the name that it has in the file."""
     old = {one.id: one for one in target.existing.fields} if target.existing else {}
     left = [one for name, one in old.items() if name not in {column.name for column in columns}]
-    found: dict[str, Mapping[str, Json]] = {}
+    found: dict[str, Field | None] = {}
     for column in columns:
         known = old.get(column.name) or _renamed(column, left)
         if known in left:
             left.remove(known)
-        found[column.name] = known.info if known else {}
+        found[column.name] = known
     return found
 
 
@@ -128,14 +128,14 @@ def _renamed(column: Column, left: Iterable[Field]) -> Field | None:
     return next((one for one in left if in_file in (one.id, one.info.get("label"))), None)
 
 
-def _field(column: Column, info: Mapping[str, Json], target: Target) -> Field:
+def _field(column: Column, former: Field | None, target: Target) -> Field:
     types = target.existing.types if target.existing and target.mode != "replace" else {}
-    new: dict[str, Json] = dict(info)
-    if column.label and not new.get("label"):
-        new["label"] = column.label
+    info: dict[str, Json] = dict(former.info) if former else {}
+    if column.label and not info.get("label"):
+        info["label"] = column.label
     if target.profile_to_dictionary and column.profile:
-        new["profile"] = _profile(column.profile)
-    return Field(column.name, types.get(column.name, column.ckan), new)
+        info["profile"] = _profile(column.profile)
+    return Field(column.name, types.get(column.name, column.ckan), info, former.extras if former else {})
 
 
 def _profile(profile: Profile) -> Json:
