@@ -1,0 +1,73 @@
+"""The broker or the store away: what is accepted is kept, what is not is refused in time."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import pytest
+
+from sandbox.server import Sandbox
+from tests.acceptance.service import Service, wait_until
+from tests.tcp_proxy import TcpProxy
+
+CSV = b"id,name\n1,Ada\n"
+#: (url) -> the proxy before it, and the url through it.
+Through = Callable[[str], tuple[TcpProxy, str]]
+
+
+@pytest.fixture
+def through() -> Iterator[Through]:
+    with ExitStack() as stack:
+
+        def through(url: str) -> tuple[TcpProxy, str]:
+            parts = urlsplit(url)
+            proxy = stack.enter_context(TcpProxy(parts.hostname or "127.0.0.1", parts.port or 5432))
+            account = parts.netloc.rpartition("@")[0]
+            netloc = f"{account}@127.0.0.1:{proxy.port}" if account else f"127.0.0.1:{proxy.port}"
+            return proxy, urlunsplit(parts._replace(netloc=netloc))
+
+        yield through
+
+
+def test_a_job_accepted_while_the_broker_is_away_runs_when_it_is_back(
+    tmp_path: Path, ckan: Sandbox, broker_url: str, database_url: str, through: Through
+) -> None:
+    proxy, url = through(broker_url)
+    service = Service(tmp_path, {"DATAPUSHER_BROKER_URL": url, "DATAPUSHER_SQLALCHEMY_DATABASE_URI": database_url})
+    try:
+        service.start("gateway", "worker", "recorder")
+        resource = ckan.add_resource(upload=("a.csv", CSV))
+        proxy.cut()
+        answer = service.post(ckan.job_for(resource["id"]))
+        wait_until(lambda: proxy.refused > 0, "the broker was tried while it was away")
+        state = service.job(answer.json()["job_id"])["state"]
+        proxy.heal()
+
+        assert answer.status_code == 200 and answer.elapsed.total_seconds() < 2
+        assert state == "queued"
+        assert service.ended(answer.json()["job_id"])["state"] == "complete"
+    finally:
+        service.stop()
+
+
+@pytest.mark.parametrize("silent", [False, True], ids=["refused", "silent"])
+def test_with_the_store_away_the_answer_is_503_within_2_seconds(
+    tmp_path: Path, broker_url: str, database_url: str, through: Through, silent: bool
+) -> None:
+    proxy, url = through(database_url)
+    service = Service(tmp_path, {"DATAPUSHER_BROKER_URL": broker_url, "DATAPUSHER_SQLALCHEMY_DATABASE_URI": url})
+    try:
+        service.start("gateway")
+        job = {"job_type": "push_to_datastore", "api_key": "k", "metadata": {}}
+        before = service.post(job)
+        proxy.cut(silent=silent)
+        answer = service.post(job)
+        proxy.heal()
+
+        assert before.status_code == 200
+        assert answer.status_code == 503 and isinstance(answer.json()["error"], str)
+        assert answer.elapsed.total_seconds() < 2.5
+        wait_until(lambda: service.post(job).status_code == 200, "jobs are accepted again once the store is back")
+    finally:
+        service.stop()
