@@ -173,14 +173,14 @@ class Ckan:
 
     def _unreachable(self, error: Exception) -> JobError | Transient:
         where = self.internal_url
-        if isinstance(error, requests.exceptions.SSLError):
+        if isinstance(error, requests.exceptions.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
             return JobError(
                 f"The TLS certificate of CKAN at {where} is not valid. It has to be put in order;"
                 " DATAPUSHER_SSL_VERIFY turns the check off for all servers."
             )
         if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.InvalidSchema | UnicodeError):
             return JobError(f"CKAN's address is not a web address: {where}")
-        if isinstance(error, requests.exceptions.ConnectTimeout) or _never_connected(error):
+        if isinstance(error, requests.exceptions.ConnectTimeout | requests.exceptions.SSLError) or _never_connected(error):
             return Transient(f"CKAN at {where} cannot be reached.")
         if isinstance(error, requests.exceptions.Timeout):
             limit_s = self._settings.timeout_s
