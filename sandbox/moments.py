@@ -40,8 +40,9 @@ def parse_moment(text: str) -> datetime:
         match = shape.fullmatch(text.strip())
         if match is not None:
             return _built(match.groupdict())
-    if _TIME_ONLY.fullmatch(text.strip()):
-        raise OutOfRange(text)
+    clock = _TIME_ONLY.fullmatch(text.strip())
+    if clock is not None:
+        _clock(clock.groupdict())  # PostgreSQL looks at the hour before it misses the day
     raise NotAMoment(text)
 
 

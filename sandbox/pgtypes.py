@@ -14,7 +14,7 @@ from decimal import ROUND_HALF_UP, Decimal
 
 import orjson
 
-from sandbox import moments
+from sandbox.moments import NotAMoment, OutOfRange, in_utc, parse_moment, parse_time
 from sandbox.refusals import InternalError
 
 Stored = str | int | float | None
@@ -218,9 +218,9 @@ def _moment(native: str, parse: Callable[[str], str]) -> Accept:
         text = _literal(value)
         try:
             return parse(text)
-        except moments.NotAMoment:
+        except NotAMoment:
             raise BadValue(f'invalid input syntax for type {native}: "{text}"') from None
-        except (moments.OutOfRange, OverflowError):
+        except (OutOfRange, OverflowError):
             raise BadValue(f'date/time field value out of range: "{text}"') from None
 
     return accept
@@ -232,19 +232,19 @@ def _timestamp(text: str) -> str:
             return datetime.fromisoformat(text).replace(tzinfo=None).isoformat(timespec="microseconds")
         except ValueError:
             pass
-    return moments.parse_moment(text).replace(tzinfo=None).isoformat(timespec="microseconds")
+    return parse_moment(text).replace(tzinfo=None).isoformat(timespec="microseconds")
 
 
 def _timestamptz(text: str) -> str:
-    return moments.in_utc(moments.parse_moment(text)).isoformat()
+    return in_utc(parse_moment(text)).isoformat()
 
 
 def _date(text: str) -> str:
-    return moments.parse_moment(text).date().isoformat()
+    return parse_moment(text).date().isoformat()
 
 
 def _time(text: str) -> str:
-    return moments.parse_time(text).isoformat()
+    return parse_time(text).isoformat()
 
 
 def _json(value: object) -> Stored:

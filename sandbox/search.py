@@ -61,7 +61,7 @@ def rows_by_id(db: sqlite3.Connection, table: Table, ids: Sequence[int]) -> list
     return [_as_object(columns, db.execute(sql, [row_id]).fetchone()) for row_id in ids]
 
 
-def count(db: sqlite3.Connection, table: Table) -> int:
+def count_rows(db: sqlite3.Connection, table: Table) -> int:
     return int(db.execute(f"SELECT count(*) FROM {table.name}").fetchone()[0])
 
 
@@ -137,7 +137,7 @@ def _total(db: sqlite3.Connection, table: Table, condition: str, values: list[ob
     if condition:
         return int(db.execute(f"SELECT count(*) FROM {table.name} {condition}", values).fetchone()[0])
     if table.cached_count is None:
-        table.cached_count = count(db, table)
+        table.cached_count = count_rows(db, table)
     return table.cached_count
 
 

@@ -122,6 +122,7 @@ class Sandbox:
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
+        self._loop.close()
         self._executor.shutdown()
         self._datastore.close()
         self._socket.close()
@@ -249,7 +250,6 @@ class Sandbox:
         self._loop.run_forever()
         self._loop.run_until_complete(runner.cleanup())
         self._loop.run_until_complete(self._loop.shutdown_asyncgens())
-        self._loop.close()
 
     async def _listen(self, runner: web.AppRunner) -> None:
         await runner.setup()
