@@ -37,6 +37,7 @@ setup(
         "dbfread>=2.0.7",
         "ijson>=3.2",
         "kombu>=5.3",
+        "numpy>=1.26",
         "orjson>=3.9",
         "pika>=1.3.2",
         "polars>=1.0",

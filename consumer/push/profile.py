@@ -16,3 +16,12 @@ class Profile:
     min_length: int | None = None  #: characters
     max_length: int | None = None
     frequent: tuple[tuple[str, int], ...] = ()  #: value, count; most frequent first
+
+
+class Profiler:
+    def __init__(self, width: int) -> None: ...
+
+    def add(self, frame, evidence) -> None: ...
+
+    def profiled(self, column):
+        return column

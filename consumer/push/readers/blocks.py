@@ -1,0 +1,116 @@
+"""Where records end in a block of bytes, without reading its cells."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Places = npt.NDArray[np.intp]
+
+_LF, _CR = 10, 13
+
+
+@dataclass(frozen=True)
+class Cut:
+    """data[:end] ends with a whole record. *regular*: every quote in it stands where one belongs, so every CSV parser
+    reads it alike; not so, `end` is just the last line break and a quoted cell may go on behind it."""
+
+    end: int
+    regular: bool
+
+
+def places(data: bytes, byte: int) -> Places:
+    """Where *byte* is in *data*."""
+    return np.flatnonzero(np.frombuffer(data, dtype=np.uint8) == byte)
+
+
+def cut(data: bytes, quote: str | None, delimiter: str) -> Cut:
+    """The longest piece from the start of *data* (a record's start) that holds whole records; `end` 0: there is none."""
+    if quote is None or quote.encode() not in data:
+        return Cut(last_break(data, len(data)), True)
+    quotes = places(data, ord(quote))
+    if not _regular(data, quotes, ord(delimiter)):
+        return Cut(last_break(data, len(data)), False)
+    end = last_break(data, len(data))
+    while end and (before := int(np.searchsorted(quotes, end - 1))) % 2:
+        end = last_break(data, int(quotes[before - 1]))
+    return Cut(end, True)
+
+
+def balanced(data: bytes, quote: str | None) -> bool:
+    """Whether every quote that opens in a regular block also closes."""
+    return quote is None or data.count(quote.encode()) % 2 == 0
+
+
+def last_break(data: bytes, end: int) -> int:
+    """The place behind the last line break before *end*. A CR as the very last byte may be half a CRLF and does not
+    count."""
+    found = data.rfind(b"\n", 0, end)
+    return found + 1 if found >= 0 else data.rfind(b"\r", 0, max(0, min(end, len(data) - 1))) + 1
+
+
+def _regular(data: bytes, quotes: Places, delimiter: int) -> bool:
+    """Quotes alternately open and close cells. An opening one follows a delimiter or a line break, a closing one is
+    followed by one; a doubled quote inside a cell looks like a closing and an opening one side by side."""
+    text = np.frombuffer(data, dtype=np.uint8)
+    opening, closing = quotes[0::2], quotes[1::2]
+    before = text[np.maximum(opening, 1) - 1]
+    after = text[np.minimum(closing, len(text) - 2) + 1]
+    opens = _ends_cell(before, delimiter) | (opening == 0)
+    closes = _ends_cell(after, delimiter) | (closing == len(text) - 1)
+    pairs = len(opening) - 1
+    doubled = opening[1:] == closing[:pairs] + 1
+    opens[1:] |= doubled
+    closes[:pairs] |= doubled
+    return bool(opens.all() and closes.all())
+
+
+def _ends_cell(byte: npt.NDArray[np.uint8], delimiter: int) -> npt.NDArray[np.bool_]:
+    return (byte == delimiter) | (byte == _LF) | (byte == _CR)
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Records of a regular block: 0-based line of each one's start, blank ones left out; how many *blank* ones there
+    are, and how many line breaks the block has."""
+
+    starts: npt.NDArray[np.int64]
+    blank: int
+    breaks: int
+
+
+def breaks(data: bytes) -> int:
+    """Line breaks in *data*: LF, CR or CRLF."""
+    count = data.count(b"\n")
+    return count + data.count(b"\r") - data.count(b"\r\n") if b"\r" in data else count
+
+
+def lines(data: bytes, quote: str | None) -> Lines:
+    """Which lines the records of a regular block start on."""
+    ends, behind = _line_ends(data)
+    if quote and quote.encode() in data:
+        outside = np.searchsorted(places(data, ord(quote)), ends) % 2 == 0
+    else:
+        outside = np.ones(len(ends), dtype=bool)
+    numbers = np.flatnonzero(outside)
+    starts = np.concatenate(([0], behind[outside]))
+    stops = np.concatenate((ends[outside], [len(data)]))
+    line = np.concatenate(([0], numbers + 1))
+    filled = starts < stops
+    blank = int((~filled[:-1]).sum())
+    return Lines(line[filled], blank, len(ends))
+
+
+def _line_ends(data: bytes) -> tuple[Places, Places]:
+    """Where each line's text ends and where the next line starts."""
+    feeds = places(data, _LF)
+    if b"\r" not in data:
+        return feeds, feeds + 1
+    returns = places(data, _CR)
+    text = np.frombuffer(data + b"\x00", dtype=np.uint8)
+    paired = returns[text[returns + 1] == _LF]
+    lone_feeds = np.setdiff1d(feeds, paired + 1, assume_unique=True)
+    ends = np.concatenate((returns, lone_feeds))
+    behind = np.concatenate((np.where(text[returns + 1] == _LF, returns + 2, returns + 1), lone_feeds + 1))
+    order = np.argsort(ends, kind="stable")
+    return ends[order], behind[order]

@@ -1,0 +1,254 @@
+"""Delimited text: head, header, then block after block (tables.md §2 to §5).
+
+Each block ends with a whole record. pyarrow reads the blocks whose quotes stand in their places and whose rows all
+have the header's width; csvkit reads the others, and our own scanner those with quotes in wrong places. Which of them
+read a block makes no difference to the rows.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import chain
+from typing import Literal
+
+import pyarrow as pa
+import pyarrow.csv
+
+from consumer.push.header import Name, check_width, clean_name, filled, find_header, unique_names, usual_width
+from consumer.push.options import Options
+from consumer.push.readers import blocks
+from consumer.push.readers.dialect import separator_line, sniff
+from consumer.push.readers.encoding import Encoding, find_encoding, utf8_blocks
+from consumer.push.readers.scan import Dialect, Record, count_lines, scan
+from consumer.push.readers.tolerant import RECORD_BYTES, Parsed, read_records, read_regular
+from consumer.push.table import DelimitedText, Heading, Tally
+from schemas.errors import FileError
+
+#: Bytes of text that are read, typed and handed on together.
+BLOCK_BYTES = 8 << 20
+
+#: The head is read in pieces of this size until it shows enough records.
+_HEAD_BYTES = 256 << 10
+
+#: Records with data that the head should show (tables.md §4), if the file has them.
+_HEAD_RECORDS = 1_000
+
+#: Blocks that are being read ahead of the one handed out.
+_AHEAD = 2
+
+#: `fast` is the usual way; `tolerant` leaves pyarrow out (for tests and the benchmark).
+Way = Literal["fast", "tolerant"]
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where the rows begin: byte of the text as UTF-8 without BOM and NULs, and the 1-based line there."""
+
+    offset: int
+    line: int
+
+
+class DelimitedReader:
+    """Knows the heading once made; `pieces` reads the rows and may be called again."""
+
+    def __init__(self, source: DelimitedText, options: Options, *, way: Way = "fast", block_bytes: int = BLOCK_BYTES) -> None:
+        self.source, self.options, self.way, self.block_bytes = source, options, way, block_bytes
+        self.encoding = find_encoding(source.path, options)
+        text = self._head()
+        self.dialect = sniff(text, options, source.delimiter)
+        records = list(scan(text, self.dialect, final=True))
+        sep = 1 if not options.delimiter and separator_line(text) else 0
+        self.names, header_row, self.start = self._header(text, records, sep)
+        named = unique_names(self.names)
+        check_width(len(named))
+        self.heading = Heading(
+            format=source.format, names=tuple(one.stored for one in named.values()),
+            labels=tuple(one.label for one in named.values()), header_row=header_row,
+            preamble_rows=max(0, header_row - 1), encoding=self.encoding.name, delimiter=self.dialect.delimiter,
+            quote=self.dialect.quote, escape=self.dialect.escape,
+        )  # fmt: skip
+
+    # ------------------------------------------------------------------------------------------------------ the head
+
+    def _head(self) -> str:
+        """The first records as text; the last one may be cut at a line break inside a cell."""
+        head, lines = bytearray(), 0
+        for block in utf8_blocks(self.source.path, self.encoding, self.options, Tally(), _HEAD_BYTES):
+            head += block
+            lines += len([line for line in block.splitlines() if line.strip()])
+            if len(head) > RECORD_BYTES or (lines > _HEAD_RECORDS + 1 and len(head) > _HEAD_BYTES):
+                whole = bytes(head[: blocks.last_break(bytes(head), len(head))])
+                if not whole:
+                    raise too_large_record(1)
+                return whole.decode()
+        return head.decode()
+
+    def _header(self, text: str, records: list[Record], sep: int) -> tuple[list[Name], int, Start]:
+        """The columns' names, the header's record (0: none) and where the rows begin."""
+        rows = [record.cells or [] for record in records]
+        rows[:sep] = [[]] * sep
+        found = find_header(rows)
+        if found is None:
+            raise FileError("empty", "The file holds nothing but blank lines.")
+        if self.options.header_row == 0:
+            width = usual_width(rows)
+            return [Name("", None)] * width, 0, _behind(text, records[:sep])
+        if self.options.header_row:
+            found = self.options.header_row - 1
+            if found >= len(records) or not filled(rows[found]):
+                raise no_header(self.options.header_row)
+        return [clean_name(cell) for cell in rows[found]], found + 1, _behind(text, records[: found + 1])
+
+    # ------------------------------------------------------------------------------------------------------ the rows
+
+    def pieces(self, tally: Tally, short: Callable[[int, int], None]) -> Iterator[Parsed]:
+        """The rows, block by block. Counts into *tally* what it finds, and calls short(cells, rows) for padded rows."""
+        with ThreadPoolExecutor(_AHEAD, thread_name_prefix="parse") as pool:
+            ahead: deque[Future[Parsed]] = deque()
+            try:
+                for task in self._tasks(tally):
+                    ahead.append(pool.submit(task))
+                    if len(ahead) >= _AHEAD:
+                        yield _counted(ahead.popleft().result(), tally, short)
+                while ahead:
+                    yield _counted(ahead.popleft().result(), tally, short)
+            finally:
+                for future in ahead:
+                    future.cancel()
+
+    def _tasks(self, tally: Tally) -> Iterator[Callable[[], Parsed]]:
+        """The work to do for each block: cut here, in order; parsed wherever there is a free thread."""
+        line, rest = self.start.line, b""
+        stream = utf8_blocks(self.source.path, self.encoding, self.options, tally, self.block_bytes)
+        for block in chain(_skip(stream, self.start.offset), [None]):
+            final = block is None
+            data = rest + block if rest and block else (block or rest)
+            while data:
+                task, used, lines = self._cut(data, line, final)
+                if task:
+                    yield task
+                line, data = line + lines, data[used:]
+                if not used or (final and not data):
+                    break
+                if not final and len(data) < self.block_bytes:
+                    break
+            rest = data
+
+    def _cut(self, data: bytes, line: int, final: bool) -> tuple[Callable[[], Parsed] | None, int, int]:
+        """A task for the first records of *data*, how many bytes they are, and how many lines."""
+        if self.dialect.escape:
+            return self._scanned(data, line, final)
+        piece = blocks.cut(data, self.dialect.quote, self.dialect.cut)
+        if not piece.regular:
+            return self._scanned(data, line, final)
+        if final and piece.end < len(data):
+            if blocks.balanced(data, self.dialect.quote):
+                piece = blocks.Cut(len(data), True)
+            elif not piece.end:
+                return self._scanned(data, line, final)
+        if piece.end:
+            whole = data if piece.end == len(data) else data[: piece.end]
+            lines = blocks.breaks(whole)
+            return (lambda: self._parse(whole, line, lines)), piece.end, lines
+        return self._overlong(data, line) if len(data) > RECORD_BYTES else (None, 0, 0)
+
+    def _parse(self, data: bytes, line: int, lines: int) -> Parsed:
+        width, strip = len(self.names), self.options.strip
+        if self.way == "fast" and (parsed := read_fast(data, line, lines, self.dialect, width)) is not None:
+            return parsed
+        return read_regular(data, line, self.dialect, width, strip)
+
+    def _scanned(self, data: bytes, line: int, final: bool) -> tuple[Callable[[], Parsed] | None, int, int]:
+        """The block read by the scanner, at once: only it knows where its last record ends."""
+        end = len(data) if final else blocks.last_break(data, len(data))
+        text = data[:end].decode()
+        records = list(scan(text, self.dialect, final=final))
+        if not records:
+            return self._overlong(data, line) if len(data) > RECORD_BYTES else (None, 0, 0)
+        parsed = read_records(text, records, line, len(self.names), self.options.strip)
+        used = end if records[-1].end == len(text) else len(text[: records[-1].end].encode())
+        return (lambda: parsed), used, records[-1].line + records[-1].lines
+
+    def _overlong(self, data: bytes, line: int) -> tuple[Callable[[], Parsed] | None, int, int]:
+        """More bytes than a record may have and no end of it: a quote that never closes is given up, else an error."""
+        end = blocks.last_break(data, len(data))
+        text = data[:end].decode()
+        record = next(scan(text, self.dialect, final=True), None)
+        if record is None or record.cells is not None or record.end > RECORD_BYTES:
+            raise too_large_record(line)
+        parsed = read_records(text, [record], line, len(self.names), self.options.strip)
+        return (lambda: parsed), len(text[: record.end].encode()), record.lines
+
+
+def read_fast(data: bytes, line: int, lines: int, dialect: Dialect, width: int) -> Parsed | None:
+    """A regular block by pyarrow, or None if it has a row of another width. *lines*: line breaks in it."""
+    names = [f"c{position}" for position in range(width)]
+    quote = dialect.quote if dialect.quote and dialect.quote.encode() in data else None
+    try:
+        table = pyarrow.csv.read_csv(
+            pa.BufferReader(data),
+            read_options=pyarrow.csv.ReadOptions(column_names=names, block_size=len(data) + 1, use_threads=False),
+            parse_options=pyarrow.csv.ParseOptions(
+                delimiter=dialect.cut, quote_char=quote or False, newlines_in_values=quote is not None
+            ),
+            convert_options=pyarrow.csv.ConvertOptions(
+                column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=True, null_values=[""],
+                check_utf8=False,
+            ),
+        )  # fmt: skip
+    except pa.ArrowInvalid:
+        return None
+    cells = table.combine_chunks().to_batches()[0] if table.num_rows else record_batch_of(table)
+    if table.num_rows == lines:
+        return Parsed(cells, range(line, line + lines))
+    found = blocks.lines(data, quote)
+    if len(found.starts) != table.num_rows:
+        return None
+    return Parsed(cells, line + found.starts, found.blank)
+
+
+def record_batch_of(table: pa.Table) -> pa.RecordBatch:
+    return pa.RecordBatch.from_arrays([pa.array([], one.type) for one in table.columns], names=table.column_names)
+
+
+def _counted(parsed: Parsed, tally: Tally, short: Callable[[int, int], None]) -> Parsed:
+    tally.blank_skipped += parsed.blank
+    for reject in parsed.rejects:
+        tally.reject(reject.row, reject.reason, reject.text)
+    tally.rejected += parsed.rejected - len(parsed.rejects)
+    for cells, rows in parsed.short.items():
+        short(cells, rows)
+    return parsed
+
+
+def _behind(text: str, records: list[Record]) -> Start:
+    end = records[-1].end if records else 0
+    return Start(len(text[:end].encode()), 1 + count_lines(text, 0, end))
+
+
+def _skip(stream: Iterator[bytes], offset: int) -> Iterator[bytes]:
+    for block in stream:
+        if offset < len(block):
+            yield block[offset:] if offset else block
+        offset = max(0, offset - len(block))
+
+
+def too_large_record(line: int) -> FileError:
+    return FileError(
+        "too-large",
+        f"The record on line {line:,} is longer than {RECORD_BYTES >> 20} MB. "
+        "Is this a text file with line breaks, and is every quote in it closed?",
+        details={"Line": line},
+    )
+
+
+def no_header(header_row: int) -> FileError:
+    return FileError(
+        "bad-option",
+        f"The option header_row is {header_row}, but there is no row with data at {header_row} near the start of the file.",
+        details={"Option": "header_row"},
+    )
+
+
+__all__ = ["BLOCK_BYTES", "DelimitedReader", "Encoding", "read_fast"]

@@ -1,0 +1,179 @@
+"""Which encoding a text file is in (tables.md §2), and its bytes as UTF-8."""
+
+import codecs
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import chardet
+
+from consumer.push.options import Options
+from consumer.push.table import Tally
+from schemas.errors import FileError
+
+#: Bytes read at once while looking through the whole file.
+_READ_BYTES = 8 << 20
+
+#: Lines with non-ASCII bytes that are collected for the detector, and how far it is looked for them.
+_EVIDENCE_BYTES = 64 << 10
+_WINDOW_BYTES = 16 << 20
+
+_BOMS = (
+    (codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF32_LE, "utf-32-le"), (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """*name* is Python's; *skip* the bytes of the byte order mark."""
+
+    name: str
+    skip: int = 0
+
+    @property
+    def is_utf8(self) -> bool:
+        return codecs.lookup(self.name).name in ("utf-8", "ascii")
+
+
+def find_encoding(path: Path, options: Options) -> Encoding:
+    """The encoding of the file: *encoding*, its byte order mark, UTF-16 by its NULs, UTF-8 if all of it is valid, else
+    a legacy one. Raises FileError("empty") for no bytes, ("undecodable") for what is in none."""
+    with path.open("rb") as file:
+        head = file.read(_READ_BYTES)
+    if not head:
+        raise FileError("empty", "The file is empty (0 bytes).")
+    bom = next(((mark, name) for mark, name in _BOMS if head.startswith(mark)), None)
+    if options.encoding:
+        return Encoding(options.encoding, _bom_bytes(options.encoding, head))
+    if bom:
+        return Encoding(bom[1], len(bom[0]))
+    if wide := _utf16_without_bom(head[:4096]):
+        return Encoding(wide)
+    offset = first_invalid(path)
+    if offset is None or (options.encoding_errors == "replace" and _few_invalid(head, offset)):
+        return Encoding("utf-8")
+    return Encoding(_legacy(path, offset))
+
+
+def _bom_bytes(encoding: str, head: bytes) -> int:
+    plain = codecs.lookup(encoding).name
+    return next((len(mark) for mark, name in _BOMS if head.startswith(mark) and plain.startswith(name)), 0)
+
+
+def _utf16_without_bom(head: bytes) -> str | None:
+    """UTF-16 text of mostly Latin letters has a NUL in every other byte."""
+    even, odd = head[0::2], head[1::2]
+    pairs = len(odd)
+    if pairs >= 2 and odd.count(0) > 0.7 * pairs and even.count(0) < 0.1 * pairs:
+        return "utf-16-le"
+    if pairs >= 2 and even.count(0) > 0.7 * pairs and odd.count(0) < 0.1 * pairs:
+        return "utf-16-be"
+    return None
+
+
+def first_invalid(path: Path, start: int = 0) -> int | None:
+    """Offset of the first byte that is no UTF-8, or None."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    offset = start
+    with path.open("rb") as file:
+        file.seek(start)
+        while block := file.read(_READ_BYTES):
+            pending = len(decoder.getstate()[0])
+            if pending or not block.isascii():
+                try:
+                    decoder.decode(block)
+                except UnicodeDecodeError as error:
+                    return offset - pending + error.start
+            offset += len(block)
+    pending = len(decoder.getstate()[0])
+    return offset - pending if pending else None
+
+
+def _few_invalid(head: bytes, offset: int) -> bool:
+    """With *encoding_errors* `replace`: the text is UTF-8 with some bad bytes if more of it is valid UTF-8 than not."""
+    text = head.decode("utf-8", "replace")
+    bad = text.count("\ufffd")
+    good = sum(1 for one in text[: 1 << 16] if ord(one) > 127) - bad
+    return good > bad
+
+
+def _legacy(path: Path, offset: int) -> str:
+    """Detected from lines with non-ASCII bytes, from the first invalid byte on: the head is usually ASCII."""
+    with path.open("rb") as file:
+        file.seek(max(0, offset - 200))
+        window = file.read(_WINDOW_BYTES)
+    evidence = bytearray()
+    for line in window.splitlines(keepends=True):
+        if not line.isascii():
+            evidence += line
+        if len(evidence) > _EVIDENCE_BYTES:
+            break
+    name = str(chardet.detect(bytes(evidence[: 2 * _EVIDENCE_BYTES]))["encoding"] or "cp1252")
+    return _usable(name, bytes(evidence))
+
+
+def _usable(name: str, evidence: bytes) -> str:
+    """The detector's answer as Python's codec; Windows-1252 where that is what the answer stands for on the web."""
+    try:
+        found = codecs.lookup(name).name
+    except LookupError:
+        return "cp1252"
+    if found in ("utf-8", "ascii", "utf-8-sig"):
+        return "cp1252"
+    return found
+
+
+def utf8_blocks(path: Path, encoding: Encoding, options: Options, tally: Tally, size_bytes: int) -> Iterator[bytes]:
+    """The file from its start as blocks of valid UTF-8 (cut anywhere between characters), without byte order mark and
+    NULs, which *tally* counts. Raises FileError("undecodable") naming the byte."""
+    for block in _decoded(path, encoding, options, tally, size_bytes):
+        if b"\x00" in block:
+            tally.nul_removed += block.count(b"\x00")
+            block = block.replace(b"\x00", b"")
+        if block:
+            yield block
+
+
+def _decoded(path: Path, encoding: Encoding, options: Options, tally: Tally, size_bytes: int) -> Iterator[bytes]:
+    errors = options.encoding_errors
+    decoder = codecs.getincrementaldecoder(encoding.name)(errors)
+    offset = encoding.skip
+    with path.open("rb") as file:
+        file.seek(encoding.skip)
+        while True:
+            block = file.read(size_bytes)
+            pending = len(decoder.getstate()[0])
+            if encoding.is_utf8 and not pending and block.isascii() and block:
+                yield block
+            else:
+                yield _transcoded(decoder, block, offset, encoding, tally)
+            offset += len(block)
+            if not block:
+                return
+
+
+def _transcoded(decoder: codecs.IncrementalDecoder, block: bytes, offset: int, encoding: Encoding, tally: Tally) -> bytes:
+    state = decoder.getstate()[0]
+    pending = len(state)
+    try:
+        text = decoder.decode(block, final=not block)
+        data = text.encode("utf-8")
+    except UnicodeDecodeError as error:
+        raise undecodable(encoding.name, offset - pending + error.start, error.object[error.start : error.end]) from None
+    except UnicodeEncodeError:
+        raise undecodable(encoding.name, offset, b"") from None
+    if "\ufffd" in text:
+        own = (state + block).count(b"\xef\xbf\xbd") if encoding.is_utf8 else 0
+        tally.undecodable += max(0, text.count("\ufffd") - own)
+    return data
+
+
+def undecodable(encoding: str, offset: int, found: bytes) -> FileError:
+    shown = " ".join(f"0x{one:02x}" for one in found[:4])
+    return FileError(
+        "undecodable",
+        f"The byte at offset {offset:,} ({shown}) is no {encoding}. Save the file as UTF-8, or name its encoding with "
+        "the option encoding, or set encoding_errors to replace.",
+        details={"Offset": offset, "Encoding": encoding},
+    )

@@ -1,0 +1,96 @@
+"""Rows of sources that are not delimited text: finds the header where there is none given, leaves out what is above."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from consumer.push.header import ROWS_LOOKED_AT, Name, check_width, clean_name, filled, find_header, unique_names
+from consumer.push.options import Options
+from consumer.push.readers.delimited import no_header
+from consumer.push.readers.tolerant import Parsed, record_batch
+from consumer.push.table import Chunk, Heading, Rows, Tally
+from schemas.errors import FileError
+
+
+@dataclass(frozen=True)
+class _Found:
+    """*row_number* of the header, 0: none; rows whose number is not above *after* are no data."""
+
+    names: list[Name]
+    row_number: int
+    after: int
+
+
+class RowsReader:
+    """The counterpart of DelimitedReader for `Rows`."""
+
+    def __init__(self, source: Rows, options: Options) -> None:
+        check_width(source.width)
+        self.source, self.options = source, options
+        found = self._given() if source.names is not None else self._find()
+        self.names, self.after = found.names, found.after
+        named = unique_names(self.names)
+        self.heading = Heading(
+            format=source.format, names=tuple(one.stored for one in named.values()),
+            labels=tuple(one.label for one in named.values()), header_row=found.row_number,
+            preamble_rows=max(0, found.row_number - 1), encoding=source.encoding, sheet=source.sheet,
+        )  # fmt: skip
+
+    def _given(self) -> _Found:
+        return _Found([clean_name(name) for name in self.source.names or ()], 0, 0)
+
+    def _find(self) -> _Found:
+        rows, numbers = self._head()
+        wanted = self.options.header_row
+        found = find_header(rows)
+        if found is None:
+            raise FileError("empty", f"There is no data in {_where(self.source)}.")
+        if wanted == 0:
+            return _Found([Name("", None)] * self.source.width, 0, 0)
+        if wanted is not None:
+            if wanted not in numbers or not filled(rows[numbers.index(wanted)]):
+                raise no_header(wanted)
+            found = numbers.index(wanted)
+        return _Found([clean_name(cell) for cell in rows[found]], numbers[found], numbers[found])
+
+    def _head(self) -> tuple[list[list[str | None]], list[int]]:
+        """The first rows, until ROWS_LOOKED_AT of them have data."""
+        rows: list[list[str | None]] = []
+        numbers: list[int] = []
+        seen = 0
+        for chunk in self.source.chunks():
+            head = chunk.cells.slice(0, 2 * ROWS_LOOKED_AT)
+            for row in zip(*(column.to_pylist() for column in head.columns), strict=True):
+                rows.append(list(row))
+                seen += bool(filled(row))
+            numbers.extend(chunk.row_numbers[: len(head)])
+            if seen >= ROWS_LOOKED_AT:
+                break
+        return rows, numbers
+
+    def pieces(self, tally: Tally, short: Callable[[int, int], None]) -> Iterator[Parsed]:
+        """As DelimitedReader.pieces; no row is short here."""
+        for chunk in self.source.chunks():
+            below = _below(chunk, self.after)
+            tally.error_cells = self.source.error_cells
+            if below.cells.num_rows:
+                yield Parsed(record_batch(below.cells.columns), below.row_numbers)
+        tally.error_cells = self.source.error_cells
+
+
+def _below(chunk: Chunk, after: int) -> Chunk:
+    """The rows of *chunk* below the row numbered *after*."""
+    numbers: Sequence[int] = chunk.row_numbers
+    if not after or not len(numbers) or numbers[0] > after:
+        return Chunk(_as_strings(chunk.cells), numbers)
+    skip = next((index for index, number in enumerate(numbers) if number > after), len(numbers))
+    return Chunk(_as_strings(chunk.cells.slice(skip)), numbers[skip:])
+
+
+def _as_strings(cells: pa.RecordBatch) -> pa.RecordBatch:
+    return record_batch(one if one.type == pa.string() else one.cast(pa.string()) for one in cells.columns)
+
+
+def _where(source: Rows) -> str:
+    return f"the sheet {source.sheet!r}" if source.sheet else "the file"

@@ -1,0 +1,122 @@
+"""Rows that do not all have the same width: csvkit's reader and row checker, and what becomes of each odd row.
+
+A row that is too short is padded, one with surplus cells loses empty ones and is rejected if any is not, an empty one
+is skipped (tables.md §5). Everything here works on one block, so that a single odd row does not slow a whole file.
+"""
+
+import csv
+import io
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import csvkit
+import pyarrow as pa
+from csvkit.cleanup import RowChecker
+
+from consumer.push.header import WHITESPACE
+from consumer.push.readers.scan import Dialect, Record
+from consumer.push.table import KEPT_REJECTS, REJECT_TEXT_CHARACTERS, Reject
+
+#: A record of more bytes is not read: PostgreSQL could hardly store it, and it would take the worker's memory.
+RECORD_BYTES = 32 << 20
+
+NEVER_CLOSED = "a quote opens in it that is never closed"
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """Rows of one block, all of the table's width; empty cells are NULL or "". *short* counts padded rows by the number
+    of cells they had. *rejected* counts all, *rejects* holds the first ones."""
+
+    cells: pa.RecordBatch
+    row_numbers: Sequence[int]
+    blank: int = 0
+    short: Counter[int] = field(default_factory=Counter)
+    rejected: int = 0
+    rejects: tuple[Reject, ...] = ()
+
+
+def record_batch(columns: Iterable[pa.Array]) -> pa.RecordBatch:
+    arrays = list(columns)
+    return pa.RecordBatch.from_arrays(arrays, names=[f"c{position}" for position in range(len(arrays))])
+
+
+class Collector:
+    """Gathers rows and puts odd ones right. *strip*: white space is nothing."""
+
+    def __init__(self, width: int, strip: bool) -> None:
+        self.width = width
+        self.strip = WHITESPACE if strip else ""
+        self.rows: list[list[str]] = []
+        self.numbers = array("q")
+        self.blank = 0
+        self.short: Counter[int] = Counter()
+        self.rejected = 0
+        self.rejects: list[Reject] = []
+
+    def add_odd(self, row: list[str], number: int, text: str) -> None:
+        """A row of the wrong width that starts on line *number*; *text* as it is in the file."""
+        if not self._filled(row):
+            self.blank += 1
+        elif len(row) < self.width:
+            self.short[len(row)] += 1
+            self.keep(row + [""] * (self.width - len(row)), number)
+        elif self._filled(row[self.width :]):
+            self.reject(number, f"it has {len(row):,} cells where the header has {self.width:,}", text)
+        else:
+            self.keep(row[: self.width], number)
+
+    def keep(self, row: list[str], number: int) -> None:
+        self.rows.append(row)
+        self.numbers.append(number)
+
+    def reject(self, number: int, reason: str, text: str) -> None:
+        self.rejected += 1
+        if len(self.rejects) < KEPT_REJECTS:
+            self.rejects.append(Reject(number, reason, text.rstrip("\r\n")[:REJECT_TEXT_CHARACTERS]))
+
+    def _filled(self, cells: Sequence[str]) -> bool:
+        return any(cell.strip(self.strip) if self.strip else cell for cell in cells)
+
+    def parsed(self) -> Parsed:
+        columns = zip(*self.rows, strict=True) if self.rows else [()] * self.width
+        batch = record_batch(pa.array(column, pa.string()) for column in columns)
+        return Parsed(batch, self.numbers, self.blank, self.short, self.rejected, tuple(self.rejects))
+
+
+def read_regular(data: bytes, line: int, dialect: Dialect, width: int, strip: bool) -> Parsed:
+    """A block whose quotes are all in place but whose rows are not all of one width. *line*: of its first record."""
+    lines = list(io.StringIO(data.decode(), newline=""))
+    # The checker takes its first row for the header, which gives the width that it checks against.
+    header = dialect.cut.join(["c"] * width) + "\n"
+    quoting = {"quotechar": dialect.quote} if dialect.quote else {"quoting": csv.QUOTE_NONE}
+    reader = csvkit.reader([header, *lines], delimiter=dialect.cut, field_size_limit=RECORD_BYTES, **quoting)
+    checker = RowChecker(reader, length_mismatch=True)
+    collector = Collector(width, strip)
+    keep, numbers, errors = collector.rows.append, collector.numbers.append, checker.errors
+    start = 0
+    for row in checker.checked_rows():
+        if errors:
+            errors.clear()
+            collector.add_odd(row, line + start, "".join(lines[start : reader.line_num - 1]))
+        else:
+            keep(row)
+            numbers(line + start)
+        start = reader.line_num - 1
+    return collector.parsed()
+
+
+def read_records(text: str, records: Iterable[Record], line: int, width: int, strip: bool) -> Parsed:
+    """Records of the scanner, for a block with quotes in wrong places."""
+    collector = Collector(width, strip)
+    for record in records:
+        number = line + record.line
+        if record.cells is None:
+            collector.reject(number, NEVER_CLOSED, text[record.start : record.end])
+        elif len(record.cells) == width:
+            collector.keep(record.cells, number)
+        else:
+            collector.add_odd(record.cells, number, text[record.start : record.end])
+    return collector.parsed()

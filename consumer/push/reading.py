@@ -1,0 +1,285 @@
+"""A table while it is read: cells cleaned, forced types enforced, types inferred, batch by batch."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import polars as pl
+import pyarrow as pa
+
+from consumer.push.columns import Plan, finish
+from consumer.push.decide import Proofs, best_of_forced, shown
+from consumer.push.header import WHITESPACE, Name
+from consumer.push.infer import Inference, Trial, matches
+from consumer.push.options import ForcedType, Options, Override
+from consumer.push.profile import Profiler
+from consumer.push.readers.tolerant import Parsed, record_batch
+from consumer.push.rules import Rule, forced_rule
+from consumer.push.table import Batch, Column, Heading, Tally
+from schemas.errors import FileError
+
+
+class Reader(Protocol):
+    """DelimitedReader, RowsReader."""
+
+    heading: Heading
+    names: list[Name]
+
+    def pieces(self, tally: Tally, short: "Short") -> Iterator[Parsed]: ...
+
+
+class Short(Protocol):
+    def __call__(self, cells: int, rows: int, /) -> None: ...
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What *types* and the data dictionary say, by column position, and what the format itself fixes."""
+
+    forced: Mapping[int, ForcedType]
+    given: Mapping[int, str]
+    unstripped: frozenset[int]
+
+    @classmethod
+    def of(cls, heading: Heading, options: Options, overrides: Mapping[str, Override], given: Mapping[int, str]) -> "Wishes":
+        """Raises FileError("bad-option") for a type of a column that the file does not have."""
+        positions = {name: position for position, name in enumerate(heading.names)}
+        labels = {label: position for position, label in enumerate(heading.labels) if label is not None}
+        forced = {
+            positions[name]: ForcedType.of(one.type_override)
+            for name, one in overrides.items()
+            if one.type_override and name in positions and _known_type(one.type_override)
+        }
+        for name, kind in options.types.items():
+            position = positions.get(name, labels.get(name))
+            if position is None:
+                raise unknown_column(name, heading)
+            forced[position] = kind
+        unstripped = {p for name, p in positions.items() if _keeps_white_space(overrides.get(name), options)}
+        return cls(forced, {p: rich for p, rich in given.items() if p not in forced}, frozenset(unstripped))
+
+
+def _known_type(name: str) -> bool:
+    try:
+        return bool(ForcedType.of(name))
+    except ValueError:
+        return False
+
+
+def _keeps_white_space(override: Override | None, options: Options) -> bool:
+    wish = override.strip if override and override.strip is not None else options.strip
+    return not wish
+
+
+class ReadTable:
+    """A Table (table.py): the reader's pieces, cleaned and typed."""
+
+    def __init__(
+        self, reader: Reader, options: Options, overrides: Mapping[str, Override], given: Mapping[int, str],
+        *, is_sheet: bool = False,
+    ) -> None:  # fmt: skip
+        self._reader, self._options, self._is_sheet = reader, options, is_sheet
+        self._wishes = Wishes.of(reader.heading, options, overrides, given)
+        self._trial = Trial.of(options.null_tokens, options.date_format)
+        self._tally = Tally()
+        self._columns: tuple[Column, ...] | None = None
+
+    @property
+    def heading(self) -> Heading:
+        return self._reader.heading
+
+    @property
+    def tally(self) -> Tally:
+        return self._tally
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        if self._columns is None:
+            raise RuntimeError("columns are known only when batches() is exhausted")
+        return self._columns
+
+    def batches(self) -> Iterator[Batch]:
+        self._tally, self._columns = Tally(), None
+        rules = self._forced_rules()
+        tally, short = self._tally, Counter[int]()
+        profiler = Profiler(self.heading.width) if self._options.profile else None
+        inference = Inference(self._trial, self._not_free(), self.heading.width)
+        for frame, batch in self._clean(tally, short, rules):
+            inference.add(frame, batch.row_numbers)
+            if profiler:
+                profiler.add(frame, inference.evidence)
+            yield batch
+        plan = Plan(self.heading, tuple(self._reader.names), self._options, self._wishes.forced, self._wishes.given, rules)
+        self._columns = finish(plan, inference.evidence, tally.rows, profiler)
+        last = max((one.position for one in self._columns), default=0)
+        tally.padded = sum(rows for cells, rows in short.items() if cells <= last)
+        self._check_rejects()
+
+    # ------------------------------------------------------------------------------------------------ forced columns
+
+    def _not_free(self) -> dict[int, str | None]:
+        """Columns whose type is not looked for. The rules of some are tried all the same: they tell what values a
+        forced column has (null tokens, a time of day) and whether integers fit 64 bits."""
+        given = {p: rich if rich == "integer" else None for p, rich in self._wishes.given.items()}
+        telling = ("integer", "decimal", "date", "timestamp", "time")
+        return given | {p: one.rich if one.rich in telling else None for p, one in self._wishes.forced.items()}
+
+    def _forced_rules(self) -> dict[int, Rule | None]:
+        """The rule of each forced column; found by reading the file once before, if a type has several."""
+        forced = {position: kind.rich for position, kind in self._wishes.forced.items()}
+        unclear = {position: rich for position, rich in forced.items() if rich in ("decimal", "date", "timestamp")}
+        rules: dict[int, Rule | None] = {p: forced_rule(rich) for p, rich in forced.items() if p not in unclear}
+        if unclear:
+            rules |= self._best_rules(unclear)
+        return rules
+
+    def _best_rules(self, unclear: Mapping[int, str]) -> dict[int, Rule]:
+        rich: dict[int, str | None] = {**self._not_free(), **unclear}
+        inference = Inference(self._trial, rich, self.heading.width)
+        for frame, batch in self._clean(Tally(), Counter(), {}):
+            inference.add(frame, batch.row_numbers)
+        proofs = Proofs.of(inference.evidence)
+        return {p: best_of_forced(inference.evidence[p], self._options, proofs) for p in unclear}
+
+    # ---------------------------------------------------------------------------------------------------- one batch
+
+    def _clean(
+        self, tally: Tally, short: Counter[int], rules: Mapping[int, Rule | None]
+    ) -> Iterator[tuple[pl.DataFrame, Batch]]:
+        """Batches of accepted rows, as Polars and as Arrow."""
+        blanks = Blanks(self._is_sheet)
+
+        def count_short(cells: int, rows: int) -> None:
+            short[cells] += rows
+
+        for piece in self._reader.pieces(tally, count_short):
+            frame, cells = clean(piece.cells, self._wishes.unstripped)
+            part = Part(frame, cells, piece.row_numbers)
+            filled = filled_rows(frame)
+            tally.blank_skipped += blanks.skipped(filled, len(frame))
+            if filled is not None:
+                part = part.where(filled)
+            for position, rule in rules.items():
+                part = self._enforce(part, position, rule, tally)
+            part = self._limited(part, tally)
+            tally.rows += len(part.frame)
+            if len(part.frame):
+                yield part.frame, Batch(part.cells, part.numbers)
+            if tally.truncated:
+                return
+
+    def _limited(self, part: "Part", tally: Tally) -> "Part":
+        """No more rows than *max_rows*."""
+        limit = self._options.max_rows
+        if limit is None or tally.rows + len(part.frame) <= limit:
+            return part
+        tally.truncated = True
+        return part.head(limit - tally.rows)
+
+    def _enforce(self, part: "Part", position: int, rule: Rule | None, tally: Tally) -> "Part":
+        """Reject the rows whose cell does not fit the forced type of its column."""
+        if rule is None:
+            return part
+        column = part.frame.to_series(position)
+        fits = matches(column, rule)
+        if rule.rich not in ("boolean", "json"):
+            fits |= column.is_in(list(self._options.null_tokens))
+        fits = fits.fill_null(True)
+        if fits.all():
+            return part
+        name, kind = self.heading.names[position], self._wishes.forced[position]
+        for index in (~fits).arg_true().to_list():
+            reason = f"{shown(str(column[index]))} in the column {name} is no {kind.ckan or kind.rich}"
+            text = (self.heading.delimiter or "\t").join(one or "" for one in part.frame.row(index))
+            tally.reject(int(part.numbers[index]), reason, text)
+        return part.where(fits)
+
+    def _check_rejects(self) -> None:
+        tally, limit = self._tally, self._options.max_rejects
+        if not limit.exceeded(tally.rejected, tally.rows):
+            return
+        first = tally.rejects[0] if tally.rejects else None
+        details: dict[str, object] = {"Rejected rows": tally.rejected, "Limit (max_rejects)": str(limit)}
+        if first:
+            details |= {"Row": first.row, "Reason": first.reason, "Text": first.text[:200]}
+        raise FileError(
+            "too-many-rejects",
+            f"{tally.rejected:,} of {tally.rejected + tally.rows:,} rows do not fit the table, more than max_rejects "
+            f"({limit}) allows." + (f" The first is row {first.row:,}: {first.reason}." if first else ""),
+            details=details,
+        )
+
+
+def clean(cells: pa.RecordBatch, unstripped: frozenset[int]) -> tuple[pl.DataFrame, pa.RecordBatch]:
+    """Cells trimmed, "" as null; Arrow columns that this did not change are handed on as they are."""
+    frame = pl.DataFrame(pl.from_arrow(cells))
+    stripped = [position for position in range(frame.width) if position not in unstripped]
+    trimmed = frame.with_columns(pl.nth(stripped).str.strip_chars(WHITESPACE)) if stripped else frame
+    result = trimmed.with_columns(pl.when(pl.all() != "").then(pl.all()))
+    changed = [
+        (result.to_series(i).str.len_bytes().sum(), result.to_series(i).null_count())
+        != (frame.to_series(i).str.len_bytes().sum(), frame.to_series(i).null_count())
+        for i in range(frame.width)
+    ]
+    columns = [
+        result.to_series(i).to_arrow(compat_level=pl.CompatLevel.oldest()).cast(pa.string()) if changed[i] else cells.column(i)
+        for i in range(frame.width)
+    ]
+    return result, record_batch(columns)
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some rows in both forms, with their numbers."""
+
+    frame: pl.DataFrame
+    cells: pa.RecordBatch
+    numbers: Sequence[int]
+
+    def where(self, keep: pl.Series) -> "Part":
+        indices = keep.arg_true().to_list()
+        numbers = [int(self.numbers[index]) for index in indices]
+        return Part(self.frame.filter(keep), self.cells.take(pa.array(indices, pa.int64())), numbers)
+
+    def head(self, rows: int) -> "Part":
+        return Part(self.frame.head(rows), self.cells.slice(0, rows), self.numbers[:rows])
+
+
+class Blanks:
+    """Counts blank rows; in a sheet those below the last data are no rows."""
+
+    def __init__(self, is_sheet: bool) -> None:
+        self._is_sheet, self._pending = is_sheet, 0
+
+    def skipped(self, filled: pl.Series | None, rows: int) -> int:
+        """How many blank rows are now known to be skipped ones. *filled* as filled_rows gives it for *rows* rows."""
+        blank = 0 if filled is None else int((~filled).sum())
+        tail = trailing_blank(filled) if self._is_sheet and filled is not None else 0
+        if tail == rows:
+            self._pending += tail
+            return 0
+        known, self._pending = self._pending + blank - tail, tail
+        return known
+
+
+def filled_rows(frame: pl.DataFrame) -> pl.Series | None:
+    """Which rows have any data; None: all of them."""
+    if any(column.null_count() == 0 for column in frame.get_columns()):
+        return None
+    filled = frame.select(pl.any_horizontal(pl.all().is_not_null())).to_series()
+    return None if filled.all() else filled
+
+
+def trailing_blank(filled: pl.Series) -> int:
+    """Blank rows at the end."""
+    last = filled.arg_true()
+    return len(filled) - 1 - int(last[-1]) if len(last) else len(filled)
+
+
+def unknown_column(name: str, heading: Heading) -> FileError:
+    return FileError(
+        "bad-option",
+        f"The option types names the column {name!r}, which the file does not have. It has: {', '.join(heading.names[:50])}.",
+        details={"Option": "types", "Column": name},
+    )
