@@ -153,10 +153,9 @@ class Settings:
         return cls(**parsed)
 
     def option_defaults(self) -> dict[str, str | int | bool]:
-        """The reading options, by the lower-case names they have in a job's metadata; empty ones left out."""
-        rows = [row for row in rows_of_table() if row.section.startswith(("Reading",))]
-        values = {row.name: getattr(self, row.name) for row in rows}
-        return {name: value for name, value in values.items() if value not in ("", None)}
+        """The reading options that this site changes, by the lower-case names they have in a job's metadata."""
+        rows = [row for row in rows_of_table() if row.section.startswith("Reading")]
+        return {row.name: getattr(self, row.name) for row in rows if getattr(self, row.name) != row.default}
 
     def __repr__(self) -> str:
         shown = {
