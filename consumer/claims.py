@@ -6,6 +6,7 @@ Times are the database's on PostgreSQL, so that workers with wrong clocks agree;
 import hashlib
 import logging
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -14,7 +15,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, Row, delete, func, ins
 from sqlalchemy.exc import IntegrityError
 
 from consumer.outcome import Outcome
-from schemas.messages import Job
+from schemas.messages import Job, Json, Kind
 from schemas.store import reading, writing
 from schemas.tables import cancellations, claims, jobs
 
@@ -50,8 +51,6 @@ class Busy:
 @dataclass(frozen=True)
 class Cancelled:
     """Somebody wants the job not to run."""
-
-    starts: int
 
 
 @dataclass(frozen=True)
@@ -104,12 +103,13 @@ class Claims:
             changed = update(claims).where(*_held(claim)).values(**ended, changed_at=_now(connection))
             return connection.execute(changed).rowcount == 1
 
-    def conclude(self, job: Job, outcome: Outcome) -> Outcome:
-        """Keeps the outcome of a job that was not started (any more); gives the one that was kept before, if any."""
+    def conclude(self, job: Job, kind: Kind, data: Mapping[str, Json], replay: str = "") -> Outcome:
+        """Keeps an outcome for a job that is not started (any more); gives the one that was kept before, if any."""
         with writing(self._engine) as connection:
             row = _row(connection, job.job_id)
-            if row is not None and row.outcome:
-                return Outcome.from_dict(row.outcome)
+            if row is not None and row.outcome and not _replayed(kept := Outcome.from_dict(row.outcome), replay):
+                return kept
+            outcome = Outcome(kind=kind, data=data, start=row.starts if row is not None else 0, replay=replay)
             _put(connection, job.job_id, row, outcome=outcome.as_dict(), resource_key=resource_key(job), running=False)
         return outcome
 
@@ -151,7 +151,7 @@ class Claims:
             return Busy()
         starts = row.starts if row is not None else 0
         if _is_cancelled(connection, job.job_id):
-            return Cancelled(starts)
+            return Cancelled()
         if row is not None and not row.outcome and starts - row.orderly_ends >= self._max_starts:
             return Poison(starts)
         return None

@@ -58,7 +58,11 @@ class Slot:
         """
         if self._child is None:
             self._child = Child(self._settings)
-        self._child.wait_until_ready()
+        try:
+            self._child.wait_until_ready()
+        except (BadSetting, Stopped):
+            self.discard()
+            raise
 
     def run(self, job: Job, tell: Tell, check: Callable[[], None]) -> dict[str, Json]:
         """Runs *job*, whose api_key is open; gives data of the complete event.

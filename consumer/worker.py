@@ -1,0 +1,364 @@
+"""The connection process of a worker: takes deliveries, has slots run them, tells how they ended, settles them.
+
+No job code runs here, so heartbeats flow whatever a job does. Each slot has a thread that supervises it.
+"""
+
+import logging
+import os
+import queue
+import socket
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import replace
+from datetime import timedelta
+from typing import TypeVar
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Engine
+
+from consumer.claims import Busy, Cancelled, Claim, Claims, Finished, Poison
+from consumer.dead import known_id, sealed_body
+from consumer.lease import Lease
+from consumer.outcome import FINAL, Outcome, legacy_job
+from consumer.outgoing import Outgoing, event_message
+from consumer.retry import Bug, Decision, End, GiveBack, LetGo, Retry, decide
+from consumer.scratch import Scratch
+from consumer.slots import Slot
+from consumer.telling import Telling
+from publisher.backoff import delays
+from publisher.bus import Bus, Consumer, Delivery, Message
+from schemas.errors import BadSetting, DataPusherError, InvalidMessage, Stopped, StoreUnavailable
+from schemas.messages import CALLBACK_TYPE, JOB_TYPE, Callback, Event, Job, Json, Kind, load_object
+from schemas.sealing import Sealer, message_keys
+from schemas.settings import Settings, words
+from schemas.topology import Topology
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+PURGE_EVERY_S = 3600.0
+#: After the drain limit: what killing children and handing back deliveries may take.
+LAST_STEPS_S = 10.0
+
+
+def run_worker(settings: Settings, engine: Engine, bus: Bus, topology: Topology, stop: threading.Event) -> None:
+    """Runs jobs until *stop* is set, then lets running ones end for DRAIN_TIMEOUT and gives the rest back.
+
+    Raises: BadSetting when the job modules cannot be used.
+    """
+    worker = Worker(settings, engine, bus, topology)
+    try:
+        worker.start()
+        while not stop.wait(PURGE_EVERY_S):
+            worker.purge()
+    finally:
+        worker.drain()
+
+
+class Worker:
+    def __init__(self, settings: Settings, engine: Engine, bus: Bus, topology: Topology) -> None:
+        self._settings = settings
+        self._bus = bus
+        self._topology = topology
+        self._names = topology.names
+        self._claims = Claims(engine, lease_s=settings.lease, max_starts=settings.max_starts)
+        self._sealer = Sealer(message_keys(settings.secret_key, words(settings.message_keys)))
+        self._scratch = Scratch()
+        self._source = f"/worker/{socket.gethostname()}/{os.getpid()}"
+        self._deliveries: queue.SimpleQueue[Delivery | None] = queue.SimpleQueue()
+        self._consumers: list[Consumer] = []
+        self._threads: list[threading.Thread] = []
+        self._draining = threading.Event()
+        self._out_of_time = threading.Event()
+
+    def start(self) -> None:
+        """Returns when every slot has a child that is ready. Raises: BadSetting."""
+        ready: list[Future[None]] = [Future() for _ in range(self._settings.slots)]
+        for number, future in enumerate(ready, start=1):
+            thread = threading.Thread(target=self._work, args=(number, future), name=f"slot {number}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+        for future in ready:
+            future.result()
+        for job_type in job_types(self._topology):
+            work = self._names.work(job_type)
+            self._consumers.append(self._bus.consume(work, self._deliveries.put, prefetch=self._settings.slots))
+
+    def drain(self) -> None:
+        """No new jobs; running ones end, or go back to the queue after DRAIN_TIMEOUT."""
+        self._draining.set()
+        for consumer in self._consumers:
+            consumer.cancel()
+        self._release_waiting()
+        for limit_s in (self._settings.drain_timeout, LAST_STEPS_S):
+            timer = threading.Timer(limit_s, self._out_of_time.set)
+            timer.start()
+            for thread in self._threads:
+                thread.join(limit_s)
+            timer.cancel()
+        self._scratch.close()
+
+    def purge(self) -> None:
+        try:
+            self._claims.purge(timedelta(days=max(self._settings.keep_jobs_age, 2)))
+        except StoreUnavailable as error:
+            logger.warning("old claims not purged: %s", error.message)
+
+    # ------------------------------------------------------------------------------------------------ a slot's thread
+
+    def _work(self, number: int, ready: "Future[None]") -> None:
+        slot = Slot(self._settings, self._scratch)
+        try:
+            slot.prepare()
+        except Exception as error:  # whatever it is, the start of the worker fails with it
+            ready.set_exception(error)
+            return
+        ready.set_result(None)
+        owner = f"{self._source}/{number}"
+        while (delivery := self._deliveries.get()) is not None:
+            self._handle_safely(slot, owner, delivery)
+            self._prepare(slot)
+        slot.discard()
+
+    def _handle_safely(self, slot: Slot, owner: str, delivery: Delivery) -> None:
+        try:
+            self._handle(slot, owner, delivery)
+        except StoreUnavailable as error:
+            logger.warning("message %s given back: %s", delivery.message.message_id, error.message)
+            delivery.release()
+        except Exception:  # the worker's edge: a bug of ours must not cost a slot, nor the job
+            logger.exception("message %s failed in the worker itself", delivery.message.message_id)
+            self._put_back(delivery)
+
+    def _handle(self, slot: Slot, owner: str, delivery: Delivery) -> None:
+        """One delivery from its arrival to its settlement."""
+        try:
+            job = self._decoded(delivery)
+        except InvalidMessage as error:
+            self._refuse(delivery, error)
+            return
+        if job is None:
+            return
+        replay = str(delivery.message.headers.get("dead-at", ""))
+        match self._patiently(lambda: self._claims.take(job, owner, replay)):
+            case Claim() as claim:
+                self._attempt(slot, delivery, job, claim, replay)
+            case Finished(outcome, delivered):
+                self._settle(delivery, job, outcome, delivered)
+            case Busy():
+                delivery.retry(self._settings.busy_delay, "another job of its resource runs", spend=False)
+            case Cancelled():
+                cancelled = decide(Stopped("cancelled"), delivery.attempt, self._settings)
+                assert isinstance(cancelled, End)
+                self._conclude(delivery, job, cancelled, replay)
+            case Poison(starts):
+                self._conclude(delivery, job, _poisoned(starts), replay)
+
+    def _attempt(self, slot: Slot, delivery: Delivery, job: Job, claim: Claim, replay: str) -> None:
+        """The one place where an attempt's end is turned into a settlement."""
+        telling = Telling(self._outgoing(), self._names, job, claim.starts, self._source)
+        telling.tell(Kind.STARTED, {"attempt": delivery.attempt, "starts": claim.starts, "worker": claim.owner})
+        decision = self._run(slot, delivery, job, claim, telling)
+        logger.info("job %s, start %d: %s", job.job_id, claim.starts, _in_words(decision))
+        match decision:
+            case End(kind, data):
+                outcome = Outcome(kind=kind, data=data, start=claim.starts, logs=telling.logs, replay=replay)
+                if not self._patiently(lambda: self._claims.finish(claim, outcome)):
+                    self._let_go(delivery)
+                elif telling.confirmed():
+                    self._settle(delivery, job, outcome)
+                else:
+                    delivery.release()
+            case Retry():
+                self._patiently(lambda: self._claims.release(claim, orderly=decision.orderly))
+                self._retry(delivery, telling, decision)
+            case GiveBack():
+                self._patiently(lambda: self._claims.release(claim, orderly=True))
+                delivery.release()
+            case LetGo():
+                self._let_go(delivery)
+
+    def _run(self, slot: Slot, delivery: Delivery, job: Job, claim: Claim, telling: Telling) -> Decision:
+        with Lease(self._claims, claim, self._settings.lease) as lease:
+
+            def check() -> None:
+                lease.check()
+                if self._out_of_time.is_set():
+                    raise Stopped("drain")
+
+            try:
+                return End(Kind.COMPLETE, slot.run(job, telling.tell, check))
+            except (DataPusherError, Bug) as error:
+                if isinstance(error, Bug):
+                    logger.error("job %s (%s) failed unexpectedly:\n%s", job.job_id, job.job_type, error.trace)
+                return decide(error, delivery.attempt, self._settings)
+
+    def _retry(self, delivery: Delivery, telling: Telling, decision: Retry) -> None:
+        delay_s = self._topology.retry_delay(decision.delay_s)
+        telling.log("WARNING", f"{decision.reason}. Trying again in {delay_s:g} s.")
+        told: dict[str, Json] = {"attempt": delivery.attempt, "delay_s": delay_s, "reason": decision.reason}
+        telling.tell(Kind.RETRYING, told)
+        if telling.confirmed():
+            delivery.retry(decision.delay_s, decision.reason, spend=decision.spend)
+        else:
+            delivery.release()
+
+    def _let_go(self, delivery: Delivery) -> None:
+        """Somebody else has the claim, and maybe the message. If not, it looks again later."""
+        delivery.retry(self._settings.busy_delay, "it lost its claim", spend=False)
+
+    def _conclude(self, delivery: Delivery, job: Job, end: End, replay: str) -> None:
+        """Ends a job that does not start."""
+        outcome = self._patiently(lambda: self._claims.conclude(job, end.kind, end.data, replay))
+        logger.info("job %s: %s", job.job_id, outcome.kind)
+        self._settle(delivery, job, outcome)
+
+    def _settle(self, delivery: Delivery, job: Job, outcome: Outcome, callback_delivered: bool = False) -> None:
+        """Event, callback, settlement. Killed in between, the redelivered message finds the outcome in the claim, and
+        tells the same under the same ids."""
+        outgoing = self._outgoing()
+        outgoing.send(event_message(outcome.event(job.job_id, job.job_type, self._source), self._names))
+        told = outgoing.confirmed()
+        if told and job.result_url and not callback_delivered:
+            for message in self._callback(job, job.result_url, outcome):
+                outgoing.send(message)
+            told = outgoing.confirmed()
+        if not told:
+            delivery.release()
+        elif outcome.kind is Kind.DEAD:
+            body = replace(job, api_key=self._sealer.seal(job.api_key)).encode()
+            delivery.dead_letter(str(outcome.data.get("reason")), routing_key=f"job.{job.job_type}", body=body)
+        else:
+            delivery.ack()
+
+    def _callback(self, job: Job, url: str, outcome: Outcome) -> tuple[Message, Message]:
+        """The event that a callback waits, and the callback."""
+        requested_at, aps_job_id = self._patiently(lambda: self._claims.requested(job.job_id))
+        zone = ZoneInfo(self._settings.legacy_timezone)
+        payload = legacy_job(job, outcome, requested_at=requested_at, aps_job_id=aps_job_id, zone=zone)
+        sequence = outcome.callback_sequence
+        callback = Callback(
+            job_id=job.job_id,
+            job_type=job.job_type,
+            result_url=url,
+            api_key=self._sealer.seal(job.api_key),
+            sequence=sequence,
+            payload=payload,
+        )
+        waiting: dict[str, Json] = {"state": "waiting", "attempts": 0, "last_error": None, "status": None}
+        message = Message(
+            exchange=self._names.callbacks,
+            routing_key=job.job_type,
+            body=callback.encode(),
+            message_id=f"{job.job_id}/{sequence}",
+            type=CALLBACK_TYPE,
+        )
+        return self._event(job.job_id, job.job_type, Kind.CALLBACK, sequence, waiting), message
+
+    # ---------------------------------------------------------------------------------------------- messages that differ
+
+    def _decoded(self, delivery: Delivery) -> Job | None:
+        """The job, its api_key open; None when it had no id and was sent again with one. Raises: InvalidMessage."""
+        message = delivery.message
+        job = Job.decode(message.body, message_id=message.message_id)
+        if message.message_id or load_object(message.body).get("job_id"):
+            return replace(job, api_key=self._sealer.open(job.api_key))
+        self._name(delivery, job)
+        return None
+
+    def _name(self, delivery: Delivery, job: Job) -> None:
+        """A job without an id would be another one at each delivery; so it comes back under one, which the recorder hears."""
+        body = replace(job, api_key=self._sealer.seal(job.api_key)).encode()
+        routing_key = delivery.queue.removeprefix(self._names.work(""))
+        outgoing = self._outgoing()
+        outgoing.send(
+            Message(exchange=self._names.jobs, routing_key=routing_key, body=body, message_id=job.job_id, type=JOB_TYPE)
+        )
+        if outgoing.confirmed():
+            delivery.ack()
+        else:
+            delivery.release()
+
+    def _refuse(self, delivery: Delivery, error: InvalidMessage) -> None:
+        """It never reaches a job: an event says so where the id is known, and the message lies with the dead."""
+        logger.error("message %s is no job: %s", delivery.message.message_id, error.message)
+        job_id = known_id(delivery.message)
+        outgoing = self._outgoing()
+        if job_id:
+            data: dict[str, Json] = {"reason": error.message, "error": {"message": f"The message is no job: {error.message}"}}
+            job_type = delivery.queue.removeprefix(self._names.work(""))
+            outgoing.send(self._event(job_id, job_type, Kind.DEAD, FINAL, data))
+        if outgoing.confirmed():
+            body = sealed_body(delivery.message.body, self._sealer)
+            delivery.dead_letter(error.message, routing_key="job.invalid", body=body)
+        else:
+            delivery.release()
+
+    def _event(self, job_id: str, job_type: str, kind: Kind, sequence: int, data: Mapping[str, Json]) -> Message:
+        event = Event(job_id=job_id, job_type=job_type, kind=kind, sequence=sequence, data=data, source=self._source)
+        return event_message(event, self._names)
+
+    # ------------------------------------------------------------------------------------------------- patience, drain
+
+    def _outgoing(self) -> Outgoing:
+        return Outgoing(self._bus, lambda: not self._out_of_time.is_set())
+
+    def _patiently(self, call: Callable[[], T]) -> T:
+        """Tries until the store answers; raises StoreUnavailable once the worker is out of time."""
+        for pause_s in delays():
+            try:
+                return call()
+            except StoreUnavailable as error:
+                logger.warning("trying again in %.1f s: %s", pause_s, error.message)
+                if self._out_of_time.wait(pause_s):
+                    raise
+        raise AssertionError("delays never end")
+
+    def _prepare(self, slot: Slot) -> None:
+        """A child that cannot start must not count as a start of the next job."""
+        for pause_s in delays():
+            try:
+                slot.prepare()
+                return
+            except (BadSetting, Stopped, OSError) as error:
+                logger.error("no child process: %s", error)
+                if self._draining.wait(pause_s):
+                    return
+
+    def _put_back(self, delivery: Delivery) -> None:
+        try:
+            delivery.retry(self._settings.busy_delay, "the worker failed, see its log")
+        except RuntimeError:
+            logger.info("message %s was settled before", delivery.message.message_id)
+
+    def _release_waiting(self) -> None:
+        """Deliveries that no slot has taken go back; each slot's thread is told to end."""
+        try:
+            while delivery := self._deliveries.get_nowait():
+                delivery.release()
+        except queue.Empty:
+            pass
+        for _ in self._threads:
+            self._deliveries.put(None)
+
+
+def job_types(topology: Topology) -> tuple[str, ...]:
+    """Those that have a work queue."""
+    work = [each for each in topology.bindings if each.exchange == topology.names.jobs]
+    return tuple(each.routing_key for each in work if each.queue == topology.names.work(each.routing_key))
+
+
+def _poisoned(starts: int) -> End:
+    reason = f"The job was started {starts} times and killed its process each time, or its worker was killed with it"
+    return End(Kind.DEAD, {"reason": reason, "error": {"message": f"{reason}. It will not be started again."}})
+
+
+def _in_words(decision: Decision) -> str:
+    match decision:
+        case End(kind):
+            return str(kind)
+        case Retry():
+            return f"retry, {decision.reason}"
+        case _:
+            return type(decision).__name__
