@@ -30,7 +30,7 @@ setup(
     install_requires=[
         "aiohttp>=3.10",
         "aiohttp-jinja2>=1.6",
-        "chardet>=5",
+        "chardet>=7",
         "click>=8.1",
         "cryptography>=42",
         "csvkit>=2.0",

@@ -65,6 +65,8 @@ def _with_delimiter(sample: str, dialect: Dialect, named: str | None, hint: str 
         return replace(dialect, delimiter=hint)
     if likely:
         return replace(dialect, delimiter=max(likely, key=lambda one: _rank(likely[one])))
+    if only_blank := [one for one, evidence in usual.items() if not evidence.width]:
+        return replace(dialect, delimiter=only_blank[0])
     if found := _rare(sample, dialect):
         return replace(dialect, delimiter=found)
     return dialect
