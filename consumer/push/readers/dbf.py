@@ -1,0 +1,130 @@
+"""dBase tables (DBF), by dbfread; values are taken from the bytes themselves, so that no digit is lost."""
+
+import datetime
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from dbfread import DBF, FieldParser
+from dbfread.codepages import guess_encoding
+
+from consumer.push.options import Options
+from consumer.push.readers.cells import texts
+from consumer.push.table import Chunk
+from schemas.errors import FileError
+
+CHUNK_ROWS = 20_000
+#: What dbfread raises on damaged files besides its own errors.
+_DAMAGE = (ValueError, struct.error, IndexError, KeyError, TypeError, EOFError, UnicodeError, OverflowError)
+
+
+@dataclass
+class DbfRows:
+    """A DBF as a source of rows (`table.Rows`). Row numbers count the records that are not deleted.
+
+    Character and memo columns are text (`given`); the others are inferred from what they hold, because a numeric
+    column's declared decimals are often wrong.
+    """
+
+    path: Path
+    encoding: str
+    names: Sequence[str]
+    given: Mapping[int, str]
+    format: str = "DBF"
+    sheet: str | None = None
+    error_cells: int = 0
+
+    @property
+    def width(self) -> int:
+        return len(self.names)
+
+    def chunks(self) -> Iterator[Chunk]:
+        records, first = self._records(), 1
+        while some := list(islice(records, CHUNK_ROWS)):
+            yield Chunk.of_columns([texts(column) for column in zip(*some, strict=True)], range(first, first + len(some)))
+            first += len(some)
+
+    def _records(self) -> Iterator[list[object]]:
+        try:
+            table = _table(self.path, self.encoding)
+            for record in table:
+                yield [value for _, value in record]
+        except UnicodeDecodeError as error:
+            raise _undecodable(error, self.encoding) from error
+        except _DAMAGE as error:
+            raise _corrupt(error) from error
+
+
+def open_dbf(path: Path, options: Options) -> DbfRows:
+    """Raises FileError: corrupt, undecodable, empty (no columns)."""
+    try:
+        encoding = options.encoding or _encoding(path)
+        fields = _table(path, encoding).fields
+    except _DAMAGE as error:
+        raise _corrupt(error) from error
+    if not fields:
+        raise FileError("empty", "The DBF file has no columns.")
+    given = {position: "text" for position, one in enumerate(fields) if one.type in "CM"}
+    return DbfRows(path, encoding, [one.name for one in fields], given)
+
+
+def _table(path: Path, encoding: str) -> Any:
+    # Records as lists of pairs, not dicts: two columns may have the same name.
+    return DBF(path, encoding=encoding, parserclass=_Parser, recfactory=list, ignore_missing_memofile=True, load=False)
+
+
+def _encoding(path: Path) -> str:
+    """UTF-8 if all text is; else the one its language driver names, else Windows Latin. The driver comes second because
+    most programs that write UTF-8 leave another one in the header."""
+    try:
+        for _ in _table(path, "utf-8"):
+            pass
+        return "utf-8"
+    except UnicodeDecodeError:
+        with path.open("rb") as file:
+            driver = file.read(30)[29]
+    try:
+        return str(guess_encoding(driver)) if driver else "cp1252"
+    except LookupError:
+        return "cp1252"
+
+
+class _Parser(FieldParser):  # type: ignore[misc]
+    """Values as `cells.texts` takes them. Numbers stay the text they are in the file."""
+
+    def parseN(self, field: Any, data: bytes) -> str | None:
+        text = data.split(b"\x00")[0].strip(b" \t*").replace(b",", b".").decode("ascii", "replace")
+        sign, digits = (text[0], text[1:]) if text[:1] in ("-", "+") else ("", text)
+        whole = digits.lstrip("0")
+        plain = whole if whole[:1].isdigit() else f"0{whole}" if digits else ""
+        return (sign.replace("+", "") + plain) or None
+
+    parseF = parseN
+
+    def parseD(self, field: Any, data: bytes) -> datetime.date | None:
+        text = data.strip(b" \x00")
+        try:
+            return datetime.date(int(text[:4]), int(text[4:6]), int(text[6:8]))
+        except ValueError:
+            return None  # blank, or the zeros that many programs write for it
+
+    def parseL(self, field: Any, data: bytes) -> bool | None:
+        return {b"T": True, b"Y": True, b"F": False, b"N": False}.get(data.strip().upper())
+
+    def parse0(self, field: Any, data: bytes) -> None:
+        """_NullFlags: for the program, not for readers."""
+
+
+def _undecodable(error: UnicodeDecodeError, encoding: str) -> FileError:
+    return FileError(
+        "undecodable",
+        f"The texts of the DBF file cannot be read as {encoding}: {error.reason}. The option encoding can name another"
+        " encoding.",
+    )
+
+
+def _corrupt(error: Exception) -> FileError:
+    return FileError("corrupt", "The DBF file is damaged or incomplete.", details={"Reason": str(error)[:200]})

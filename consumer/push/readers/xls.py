@@ -1,0 +1,98 @@
+"""XLS (BIFF) workbooks, by xlrd."""
+
+import datetime
+import os
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+import xlrd
+from xlrd.biffh import XL_CELL_BOOLEAN, XL_CELL_DATE, XL_CELL_EMPTY, XL_CELL_ERROR, XLRDError
+from xlrd.compdoc import CompDocError
+from xlrd.sheet import Sheet
+from xlrd.xldate import XLDateError, xldate_as_datetime
+
+from consumer.push.readers.sheet_rows import SheetName, SheetRows, is_blank, no_data, wanted_sheets
+from schemas.errors import FileError
+
+#: What xlrd raises on damaged files besides its own error; it trusts offsets and lengths that it reads.
+_DAMAGE = (
+    XLRDError, CompDocError, AssertionError, struct.error, IndexError, KeyError, ValueError,
+    TypeError, AttributeError, OverflowError, MemoryError, EOFError, NotImplementedError,
+)  # fmt: skip
+
+
+def open_xls(path: Path, wish: str | int | None) -> SheetRows:
+    """The rows of the wished sheet, or of the first visible one with data.
+
+    Raises FileError: encrypted, corrupt, empty, bad-option (no such sheet).
+    """
+    book = _book(path)
+    names = [SheetName(name, book._sheet_visibility[position] == 0, True) for position, name in enumerate(book.sheet_names())]
+    for position in wanted_sheets(names, wish):
+        sheet = _sheet(book, position)
+        if any(not is_blank(sheet.row_values(number)) for number in range(sheet.nrows)):
+            return _rows(sheet, book.datemode)
+    raise no_data(wish)
+
+
+def _book(path: Path) -> xlrd.book.Book:
+    try:
+        with open(os.devnull, "w") as silence:
+            return xlrd.open_workbook(str(path), logfile=silence, on_demand=True, ragged_rows=True)
+    except _DAMAGE as error:
+        if "encrypted" in str(error).lower():
+            raise FileError("encrypted", "The workbook is protected with a password. Publish it without one.") from error
+        raise _corrupt(error) from error
+
+
+def _sheet(book: xlrd.book.Book, position: int) -> Sheet:
+    try:
+        return book.sheet_by_index(position)
+    except _DAMAGE as error:
+        raise _corrupt(error) from error
+
+
+def _corrupt(error: Exception) -> FileError:
+    return FileError(
+        "corrupt",
+        "The file is an XLS workbook that cannot be read: it is damaged or incomplete. Open it in a spreadsheet program"
+        " and save it again, best as XLSX or CSV.",
+        details={"Reason": str(error)[:200] or type(error).__name__},
+    )
+
+
+def _rows(sheet: Sheet, datemode: int) -> SheetRows:
+    errors = sum(sheet.row_types(number).count(XL_CELL_ERROR) for number in range(sheet.nrows))
+    return SheetRows("XLS", sheet.name, sheet.ncols, lambda: _cells(sheet, datemode), error_cells=errors)
+
+
+def _cells(sheet: Sheet, datemode: int) -> Iterator[list[object]]:
+    for number in range(sheet.nrows):
+        kinds, values = sheet.row_types(number), sheet.row_values(number)
+        yield [
+            value if kind not in _SPECIAL else _special(kind, value, datemode)
+            for kind, value in zip(kinds, values, strict=True)
+        ]
+
+
+_SPECIAL = frozenset((XL_CELL_DATE, XL_CELL_BOOLEAN, XL_CELL_ERROR, XL_CELL_EMPTY))
+
+
+def _special(kind: int, value: object, datemode: int) -> object:
+    if kind == XL_CELL_DATE and isinstance(value, float):
+        return _moment(value, datemode)
+    return bool(value) if kind == XL_CELL_BOOLEAN else None
+
+
+def _moment(value: float, datemode: int) -> object:
+    """A day, a time of day, or both, by what the number holds; the number itself where it is no date."""
+    if value < 0:
+        return value
+    try:
+        moment = xldate_as_datetime(value, 1 if datemode else 0)
+    except (XLDateError, OverflowError, ValueError):
+        return value
+    if value < 1:
+        return moment.time()
+    return moment.date() if moment.time() == datetime.time() else moment

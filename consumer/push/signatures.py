@@ -1,0 +1,113 @@
+"""What a file is by its first bytes, for everything that is no table: its name in a sentence, and what to do about it."""
+
+import re
+
+#: (offset, bytes, what the file is). The first that matches counts.
+_MAGIC: tuple[tuple[int, bytes, str], ...] = (
+    (0, b"%PDF-", "a PDF document"),
+    (0, b"\x89PNG\r\n\x1a\n", "a picture (PNG)"),
+    (0, b"\xff\xd8\xff", "a picture (JPEG)"),
+    (0, b"GIF87a", "a picture (GIF)"),
+    (0, b"GIF89a", "a picture (GIF)"),
+    (0, b"II*\x00", "a picture (TIFF)"),
+    (0, b"MM\x00*", "a picture (TIFF)"),
+    (8, b"WEBP", "a picture (WebP)"),
+    (8, b"WAVE", "a sound file (WAV)"),
+    (4, b"ftyp", "a video or picture (MP4 or HEIF)"),
+    (0, b"ID3", "a sound file (MP3)"),
+    (0, b"\x1aE\xdf\xa3", "a video (Matroska)"),
+    (0, b"Rar!\x1a\x07", "a RAR archive"),
+    (0, b"7z\xbc\xaf'\x1c", "a 7z archive"),
+    (257, b"ustar", "a tar archive"),
+    (0, b"\x1f\x9d", "a file packed with compress (.Z)"),
+    (0, b"\x04\x22\x4d\x18", "a file packed with LZ4"),
+    (0, b"\xff\x06\x00\x00sNaPpY", "a file packed with Snappy"),
+    (0, b"MSCF", "a Windows cabinet archive"),
+    (0, b"SQLite format 3\x00", "an SQLite database (or GeoPackage)"),
+    (0, b"\x00\x01\x00\x00Standard ", "an Access database"),
+    (0, b"PARE", "an encrypted Parquet file"),
+    (0, b"ARROW1", "an Arrow or Feather file"),
+    (0, b"FEA1", "a Feather file"),
+    (0, b"ORC", "an ORC file"),
+    (0, b"Obj\x01", "an Avro file"),
+    (0, b"\x89HDF\r\n\x1a\n", "an HDF5 or NetCDF file"),
+    (0, b"CDF\x01", "a NetCDF file"),
+    (0, b"CDF\x02", "a NetCDF file"),
+    (0, b"$FL2", "an SPSS file"),
+    (0, b"$FL3", "an SPSS file"),
+    (0, b"<stata_dta>", "a Stata file"),
+    (0, b"\x00\x00\x27\x0a", "the geometry part of a shapefile (.shp)"),
+    (0, b"fgb\x03", "a FlatGeobuf file"),
+    (0, b"{\\rtf", "a text document (RTF)"),
+    (0, b"%!PS", "a PostScript document"),
+    (0, b"\x7fELF", "a program"),
+    (0, b"\xca\xfe\xba\xbe", "a program"),
+)
+
+_DATABASES = re.compile(r"database|Arrow|Feather|ORC|Avro|NetCDF|SPSS|Stata|shapefile|FlatGeobuf")
+_ARCHIVES = re.compile(r"archive|packed")
+
+
+def stranger(head: bytes) -> str | None:
+    """What the file that begins with *head* (512 bytes or more) is, if it is a known kind that is no table."""
+    for offset, magic, name in _MAGIC:
+        if head.startswith(magic, offset) and not (magic == b"ORC" and not _is_binary(head[:64])):
+            return name
+    if head.startswith(b"BM") and head[6:10] == b"\x00\x00\x00\x00" and len(head) > 26:
+        return "a picture (BMP)"
+    if head.startswith(b"MZ") and b"\x00" in head[:64]:
+        return "a program"
+    return None
+
+
+def advice(name: str) -> str:
+    """What the publisher can do about a file of that kind."""
+    if _DATABASES.search(name):
+        return "Export the table from it as CSV or Parquet, and publish that."
+    if _ARCHIVES.search(name):
+        return "Publish the file in it as it is, or packed as gzip or zip."
+    return "Publish the table in it as CSV or XLSX; if the link was meant for a table, it leads elsewhere."
+
+
+def markup(head: bytes) -> str | None:
+    """What a text that begins with a tag is: a web page, an XML document; None for any other text."""
+    text = _plain(head)
+    start = text.lstrip().lower()
+    while start.startswith("<!--"):
+        start = start.partition("-->")[2].lstrip()
+    if re.match(r"<(!doctype\s+html|html|head|body|table|div|script|meta|title|style|p|h1|iframe|form)\b", start):
+        return "a web page (HTML)"
+    if not re.match(r"<(\?xml|!doctype|[a-z_][\w.-]*:?[\w.-]*(\s+[\w:.-]+\s*=\s*[\"'][^<]*)?/?>)", start):
+        return None
+    if 'progid="excel.sheet"' in start or "office:spreadsheet" in start:
+        return "a spreadsheet in XML (SpreadsheetML 2003)"
+    if "<html" in start:
+        return "a web page (HTML)"
+    kinds = {"<kml": "a KML file", "<gpx": "a GPX file", "<svg": "a picture (SVG)", "<rss": "an RSS feed"}
+    return next((name for tag, name in kinds.items() if tag in start), "an XML document")
+
+
+def is_binary(head: bytes) -> bool:
+    """Whether bytes that are no known kind are no text either: many control characters, and not UTF-16 or UTF-32."""
+    wide = head.startswith((b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff"))
+    return not wide and not _is_wide_text(head) and _is_binary(head)
+
+
+def _is_wide_text(head: bytes) -> bool:
+    even, odd = head[0::2].count(0), head[1::2].count(0)
+    return max(even, odd) > len(head) * 0.35 and min(even, odd) < len(head) * 0.05
+
+
+#: Control characters that text files have: TAB, LF, VT, FF, CR, SUB (end of a DOS file), ESC and the separators.
+_TEXT_CONTROLS = bytes((1, 9, 10, 11, 12, 13, 26, 27, 28, 29, 30, 31))
+_NO_TEXT = bytes(byte for byte in range(32) if byte not in _TEXT_CONTROLS)
+
+
+def _is_binary(head: bytes) -> bool:
+    return len(head) - len(head.translate(None, _NO_TEXT)) > len(head) * 0.1
+
+
+def _plain(head: bytes) -> str:
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return head[: len(head) // 2 * 2].decode("utf-16", "replace")
+    return head.removeprefix(b"\xef\xbb\xbf").replace(b"\x00", b"").decode("latin-1")
