@@ -73,7 +73,7 @@ def chunks(batches: Iterable[Batch], columns: Sequence[Column], limits: ChunkLim
 def record_texts(cells: pa.RecordBatch, columns: Sequence[Column]) -> list[str]:
     """A JSON object for each row, with every column's name; values are texts (numbers too: no digit is lost, and
     PostgreSQL reads them itself), NULL is null, columns of type json hold their JSON."""
-    frame = pl.DataFrame(convert(cells, columns)).rename({f"c{column.position}": column.name for column in columns})
+    frame = pl.DataFrame(pl.from_arrow(convert(cells, columns)))
     texts = [column.name for column in columns if column.ckan not in ("json", "jsonb")]
     nested = [column.name for column in columns if column.name not in texts]
     whole = pl.struct(texts).struct.json_encode() if texts else pl.lit("{}")

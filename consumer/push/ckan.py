@@ -15,7 +15,7 @@ from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from consumer.push.api_key import token_header
 from consumer.push.ckan_answers import NotFound, Refused, Unanswered, result_of
-from consumer.push.ckan_table import existing_table, key_in_refusal
+from consumer.push.ckan_table import existing_table, has_indexes, key_in_refusal
 from consumer.push.load import Existing
 from schemas.errors import JobError, Transient
 from schemas.messages import Json
@@ -97,19 +97,25 @@ class Ckan:
     def table(self, resource_id: str) -> Existing | None:
         """The resource's table in the DataStore, None where it has none."""
         try:
-            info = self.call("datastore_info", {"id": resource_id})
+            info = self._info(resource_id)
         except NotFound:
             return None
-        found = existing_table(resource_id, info if isinstance(info, dict) else {})
-        return found.with_key(self._unique_key(resource_id)) if found.indexes else found
+        return existing_table(resource_id, info, self._unique_key(resource_id) if has_indexes(info) else ())
 
     def count(self, resource_id: str) -> int:
-        """Rows of the resource's table. Raises NotFound where there is none."""
-        result = self.call("datastore_search", {"resource_id": resource_id, "limit": 0, "include_total": True})
-        total = result.get("total") if isinstance(result, dict) else None
-        if not isinstance(total, int):
-            raise Unanswered("CKAN did not say how many rows the table has.")
-        return total
+        """Rows of the resource's table, counted now. Raises NotFound where there is none."""
+        meta = self._info(resource_id).get("meta")
+        return _number(meta, "count")
+
+    def shown_count(self, resource_id: str) -> int:
+        """Rows of the table as CKAN tells everybody. From 2.12 on it keeps the number until a call drops it, and asking
+        makes it keep one: so never ask between two calls that write."""
+        return _number(self.call("datastore_search", {"resource_id": resource_id, "limit": 0}), "total")
+
+    def forget_count(self, resource_id: str) -> None:
+        """Drops the kept number. CKAN does not do that itself where `calculate_record_count` is true (seen in 2.12)."""
+        body = {"resource_id": resource_id, "force": True, "method": "insert", "calculate_record_count": False}
+        self.call("datastore_upsert", body)
 
     def create_table(self, resource_id: str, body: Mapping[str, object]) -> None:
         """datastore_create; *body* has its other parameters."""
@@ -193,6 +199,10 @@ class Ckan:
             raise JobError(f"CKAN at {self.internal_url} tells nothing about resource {resource_id}.")
         return Resource.of(shown)
 
+    def _info(self, resource_id: str) -> Mapping[str, Json]:
+        info = self.call("datastore_info", {"id": resource_id})
+        return info if isinstance(info, dict) else {}
+
     def _with_file_url(self, resource: Resource) -> Resource:
         if resource.url_type != "upload" or urlsplit(resource.url).scheme:
             return resource
@@ -208,6 +218,13 @@ class Ckan:
         except Refused as refusal:
             return key_in_refusal(refusal.error)
         return ()
+
+
+def _number(result: Json, key: str) -> int:
+    number = result.get(key) if isinstance(result, dict) else None
+    if not isinstance(number, int):
+        raise Unanswered("CKAN did not say how many rows the table has.")
+    return number
 
 
 def _never_connected(error: Exception) -> bool:

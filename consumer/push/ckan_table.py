@@ -17,16 +17,20 @@ _KEY = re.compile(r'fields "(.*)" are missing', re.DOTALL)
 _TRIED_COLUMNS = 5
 
 
-def existing_table(resource_id: str, info: Mapping[str, Json]) -> Existing:
-    """The table that *info*, the result of datastore_info, tells of."""
-    shown = [one for one in _list(info.get("fields")) if isinstance(one, dict) and not str(one["id"]).startswith("_")]
-    meta = info.get("meta")
+def existing_table(resource_id: str, info: Mapping[str, Json], key: tuple[str, ...]) -> Existing:
+    """The table that *info*, the result of datastore_info, tells of; *key* are the columns of its unique key."""
+    shown, meta = _fields(info), info.get("meta")
     aliases = _list(meta.get("aliases")) if isinstance(meta, dict) else []
     return Existing(
         fields=tuple(_field(one) for one in shown),
         aliases=tuple(str(alias) for alias in aliases),
-        indexes=tuple(_indexes(resource_id, shown)),
+        indexes=tuple(_indexes(resource_id, shown, key)),
+        key=key,
     )
+
+
+def has_indexes(info: Mapping[str, Json]) -> bool:
+    return any(_index_of(one) for one in _fields(info))
 
 
 def key_in_refusal(error: Mapping[str, Json]) -> tuple[str, ...]:
@@ -43,24 +47,39 @@ def _field(shown: Mapping[str, Json]) -> Field:
     return Field(str(shown["id"]), "json" if kind == "nested" else kind, info if isinstance(info, dict) else {}, extras)
 
 
-def _indexes(resource_id: str, shown: Sequence[Mapping[str, Json]]) -> Iterable[tuple[str, ...]]:
-    """The plain indexes' columns. A column tells the name of one of its indexes only."""
+def _fields(info: Mapping[str, Json]) -> list[dict[str, Json]]:
+    return [one for one in _list(info.get("fields")) if isinstance(one, dict) and not str(one["id"]).startswith("_")]
+
+
+def _index_of(shown: Mapping[str, Json]) -> str | None:
+    """The name of the plain index that a column is in; of several, CKAN tells one."""
+    schema = shown.get("schema")
+    return str(schema["index_name"]) if isinstance(schema, dict) and schema.get("is_index") else None
+
+
+def _indexes(resource_id: str, shown: Sequence[Mapping[str, Json]], key: tuple[str, ...]) -> Iterable[tuple[str, ...]]:
+    """The columns of each plain index but the key's."""
     columns: dict[str, list[str]] = defaultdict(list)
     for one in shown:
-        schema = one.get("schema")
-        if isinstance(schema, dict) and schema.get("is_index") and schema.get("index_name"):
-            columns[str(schema["index_name"])].append(str(one["id"]))
-    return [_in_order(resource_id, name, found) for name, found in columns.items()]
+        if name := _index_of(one):
+            columns[name].append(str(one["id"]))
+    of_key = {_index_name(resource_id, order) for order in _orders(key)}
+    found = {name: _in_order(resource_id, name, names) for name, names in columns.items() if name not in of_key}
+    return [names for names in found.values() if set(names) != set(key)]
 
 
-def _in_order(resource_id: str, index: str, columns: list[str]) -> tuple[str, ...]:
-    """An index's name is a hash of its columns in order (ckanext/datastore/backend/postgres.py, _generate_index_name)."""
-    if len(columns) <= _TRIED_COLUMNS:
-        for order in permutations(columns):
-            text = resource_id + ", ".join(f'"{name}"' for name in order)
-            if hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest() == index:
-                return order
-    return tuple(columns)
+def _in_order(resource_id: str, index: str, columns: Sequence[str]) -> tuple[str, ...]:
+    return next((order for order in _orders(columns) if _index_name(resource_id, order) == index), tuple(columns))
+
+
+def _orders(columns: Sequence[str]) -> Iterable[tuple[str, ...]]:
+    return permutations(columns) if len(columns) <= _TRIED_COLUMNS else [tuple(columns)]
+
+
+def _index_name(resource_id: str, columns: Sequence[str]) -> str:
+    """A hash of the columns in order (ckanext/datastore/backend/postgres.py, _generate_index_name)."""
+    text = resource_id + ", ".join(f'"{name}"' for name in columns)
+    return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
 
 
 def _list(value: Json) -> list[Json]:

@@ -53,10 +53,6 @@ class Existing:
     #: Columns of the unique key (CKAN's `primary_key`).
     key: tuple[str, ...] = ()
 
-    def with_key(self, key: tuple[str, ...]) -> "Existing":
-        indexes = tuple(one for one in self.indexes if set(one) != set(key))
-        return Existing(self.fields, self.aliases, indexes, key)
-
     @property
     def types(self) -> Mapping[str, str]:
         return {one.id: one.type for one in self.fields}

@@ -99,7 +99,7 @@ class _Load:
         resource_id, before = self.target.resource_id, self.ckan.count(self.target.resource_id)
         self.ckan.create_table(resource_id, self._definition())
         calls = self._send(self._chunks(), before) if self.spool.rows else 0
-        after = self.ckan.count(resource_id)
+        after = self._count(before + self.spool.rows)
         if self.target.mode == "append" and after != before + self.spool.rows:
             self.report.warning(
                 "The table had %s rows and was given %s, but now it has %s: somebody else writes to it.",
@@ -180,9 +180,18 @@ class _Load:
 
     def _checked_count(self) -> int:
         """The table's rows. Raises Transient where they are not the file's: then the load starts again."""
-        count = self.ckan.count(self.target.resource_id)
+        count = self._count(self.spool.rows)
         if count != self.spool.rows:
             raise Transient(f"The table has {count:,} rows, but the file has {self.spool.rows:,}; the load starts again.")
+        return count
+
+    def _count(self, expected: int) -> int:
+        """The table's rows as everybody will see them. Somebody who looked while rows came in made CKAN keep a number of
+        then; so a wrong one is dropped and asked for again."""
+        count = self.ckan.shown_count(self.target.resource_id)
+        if count != expected:
+            self.ckan.forget_count(self.target.resource_id)
+            count = self.ckan.shown_count(self.target.resource_id)
         return count
 
     def _emptied(self, error: JobError) -> JobError:

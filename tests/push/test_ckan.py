@@ -93,7 +93,7 @@ def test_a_refusal_shows_all_that_ckan_said(sandbox: Sandbox, ckan: Ckan) -> Non
 def test_a_server_in_trouble_is_asked_again_later(sandbox: Sandbox, ckan: Ckan, status: int, kind: type[Transient]) -> None:
     sandbox.fail("datastore_search", status, headers={"Retry-After": "7"})
     with pytest.raises(kind) as caught:
-        ckan.count("r")
+        ckan.shown_count("r")
     assert caught.value.retry_after_s == 7
 
 
@@ -108,14 +108,14 @@ def test_a_dropped_connection_leaves_open_whether_the_call_was_done(sandbox: San
 def test_a_late_answer_leaves_open_whether_the_call_was_done(sandbox: Sandbox) -> None:
     sandbox.fail("datastore_search", None, delay_s=0.5)
     with pytest.raises(Unanswered, match="DATAPUSHER_CKAN_TIMEOUT"):
-        Ckan(sandbox.url, sandbox.token, CkanSettings(timeout_s=0.1)).count("r")
+        Ckan(sandbox.url, sandbox.token, CkanSettings(timeout_s=0.1)).shown_count("r")
 
 
 def test_a_ckan_that_is_down_was_not_asked() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     with pytest.raises(Transient, match="cannot be reached") as caught:
-        Ckan(f"http://127.0.0.1:{port}", "token").count("r")
+        Ckan(f"http://127.0.0.1:{port}", "token").shown_count("r")
     assert not isinstance(caught.value, Unanswered)
 
 
@@ -123,7 +123,7 @@ def test_a_ckan_that_is_down_was_not_asked() -> None:
 def test_a_page_instead_of_json_is_said_to_be_no_ckan(sandbox: Sandbox, ckan: Ckan, status: int) -> None:
     sandbox.fail("datastore_search", status, body="<h1>Welcome</h1>", headers={"Content-Type": "text/html"})
     with pytest.raises(JobError, match=r"is not CKAN's API.*text/html"):
-        ckan.count("r")
+        ckan.shown_count("r")
 
 
 def test_a_proxys_400_for_a_large_body_is_its_size(sandbox: Sandbox, ckan: Ckan) -> None:
@@ -135,7 +135,7 @@ def test_a_proxys_400_for_a_large_body_is_its_size(sandbox: Sandbox, ckan: Ckan)
 def test_a_redirect_elsewhere_is_not_followed(sandbox: Sandbox, ckan: Ckan) -> None:
     sandbox.fail("datastore_search", 301, headers={"Location": "https://elsewhere.example/api/3/action/datastore_search"})
     with pytest.raises(JobError, match=r"redirects API calls to https://elsewhere\.example"):
-        ckan.count("r")
+        ckan.shown_count("r")
 
 
 def test_a_redirect_to_https_is_followed_with_the_same_call() -> None:
@@ -147,7 +147,7 @@ def test_a_redirect_to_https_is_followed_with_the_same_call() -> None:
             headers={"Location": sandbox.url.replace("http", "https") + "/api/3/action/datastore_search"},
         )
         with pytest.raises(Transient):  # the sandbox has no TLS: that it is tried is what counts
-            plain.count("r")
+            plain.shown_count("r")
         assert plain.internal_url.startswith("https://")
 
 
