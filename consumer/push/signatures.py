@@ -98,13 +98,15 @@ def _is_wide_text(head: bytes) -> bool:
     return max(even, odd) > len(head) * 0.35 and min(even, odd) < len(head) * 0.05
 
 
-#: Control characters that text files have: TAB, LF, VT, FF, CR, SUB (end of a DOS file), ESC and the separators.
+#: Control characters that text files have: SOH (Hive), TAB, LF, VT, FF, CR, SUB (end of a DOS file), ESC, separators.
 _TEXT_CONTROLS = bytes((1, 9, 10, 11, 12, 13, 26, 27, 28, 29, 30, 31))
-_NO_TEXT = bytes(byte for byte in range(32) if byte not in _TEXT_CONTROLS)
+_NO_TEXT = bytes(byte for byte in range(1, 32) if byte not in _TEXT_CONTROLS)
 
 
 def _is_binary(head: bytes) -> bool:
-    return len(head) - len(head.translate(None, _NO_TEXT)) > len(head) * 0.1
+    """Random bytes are 7 % such controls; text with NULs strewn in by some program is text."""
+    controls = len(head) - len(head.translate(None, _NO_TEXT))
+    return controls > len(head) * 0.02 or head.count(0) > len(head) * 0.4
 
 
 def _plain(head: bytes) -> str:

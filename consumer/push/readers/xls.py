@@ -28,7 +28,8 @@ def open_xls(path: Path, wish: str | int | None) -> SheetRows:
     Raises FileError: encrypted, corrupt, empty, bad-option (no such sheet).
     """
     book = _book(path)
-    names = [SheetName(name, book._sheet_visibility[position] == 0, True) for position, name in enumerate(book.sheet_names())]
+    visibility = book._sheet_visibility  # type: ignore[attr-defined]  # the public one needs the sheet to be loaded
+    names = [SheetName(name, visibility[position] == 0, True) for position, name in enumerate(book.sheet_names())]
     for position in wanted_sheets(names, wish):
         sheet = _sheet(book, position)
         if any(not is_blank(sheet.row_values(number)) for number in range(sheet.nrows)):
