@@ -1,0 +1,152 @@
+"""Delivers callbacks: each a message of its own, tried again for a day, then laid with the dead (promise 6)."""
+
+import logging
+import queue
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+from sqlalchemy import Engine
+
+from consumer.claims import Claims
+from consumer.dead import sealed_body
+from consumer.hook import Answer, post
+from consumer.outgoing import Outgoing, event_message
+from publisher.bus import Bus, Delivery
+from schemas.errors import InvalidMessage, StoreUnavailable
+from schemas.messages import Callback, Event, Json, Kind
+from schemas.sealing import Sealer, job_key, message_keys
+from schemas.settings import Settings, numbers, words
+from schemas.topology import Names, Topology
+
+logger = logging.getLogger(__name__)
+
+#: Callbacks in flight. Waiting for somebody's server costs next to nothing but a thread.
+POOL = 16
+#: Of those, the ones to a single host: a slow one must leave room for the others.
+HOST_SHARE = POOL // 2
+#: Places of the events among the sequences from `Callback.sequence` on: a delivery beats a death, which beats a try, so
+#: that a callback that is replayed from the dead queue, or delivered by the second of two copies, counts as delivered.
+DEAD, DELIVERED = 50_000, 60_000
+
+
+def run_callbacks(settings: Settings, engine: Engine, bus: Bus, topology: Topology, stop: threading.Event) -> None:
+    """Delivers callbacks until *stop* is set, and then ends what is in flight."""
+    Callbacks(settings, engine, bus, topology.names).run(stop)
+
+
+class Callbacks:
+    def __init__(self, settings: Settings, engine: Engine, bus: Bus, names: Names) -> None:
+        self._settings = settings
+        self._bus = bus
+        self._names = names
+        self._delays = numbers(settings.callback_delays)
+        self._claims = Claims(engine, lease_s=settings.lease, max_starts=settings.max_starts)
+        self._sealer = Sealer(message_keys(settings.secret_key, words(settings.message_keys)))
+        self._deliveries: queue.SimpleQueue[Delivery | None] = queue.SimpleQueue()
+        self._in_flight: Counter[str] = Counter()
+        self._jobs: set[str] = set()
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+
+    def run(self, stop: threading.Event) -> None:
+        self._stop = stop
+        # Daemons: a server that sends its answer byte by byte for hours must not keep the process from ending.
+        threads = [threading.Thread(target=self._work, name=f"callback {n}", daemon=True) for n in range(POOL)]
+        for thread in threads:
+            thread.start()
+        consumer = self._bus.consume(self._names.callbacks, self._deliveries.put, prefetch=POOL)
+        stop.wait()
+        consumer.cancel()
+        for _ in threads:
+            self._deliveries.put(None)
+        for thread in threads:
+            thread.join(self._settings.callback_timeout)
+
+    def _work(self) -> None:
+        while (delivery := self._deliveries.get()) is not None:
+            try:
+                self._deliver(delivery)
+            except StoreUnavailable as error:
+                self._later(delivery, error.message)
+            except Exception:  # the edge of the worker: one callback must not take a thread with it
+                logger.exception("callback %s failed in the worker itself", delivery.message.message_id)
+                self._later(delivery, "the worker failed, see its log")
+
+    def _deliver(self, delivery: Delivery) -> None:
+        try:
+            callback = Callback.decode(delivery.message.body)
+            api_key = self._sealer.open(callback.api_key)
+        except InvalidMessage as error:
+            logger.error("callback %s: %s", delivery.message.message_id, error.message)
+            body = sealed_body(delivery.message.body, self._sealer)
+            delivery.dead_letter(error.message, routing_key="callback.invalid", body=body)
+            return
+        with self._place(callback) as free:
+            if not free:
+                self._later(delivery, "others to the same host are in flight")
+            elif self._claims.callback_delivered(callback.job_id):
+                delivery.ack()
+            else:
+                payload = {**callback.payload, "job_key": job_key(self._settings.secret_key, callback.job_id)}
+                answer = post(callback.result_url, payload, api_key, self._settings)
+                self._settle(delivery, callback, answer)
+
+    @contextmanager
+    def _place(self, callback: Callback) -> Iterator[bool]:
+        """Whether *callback* may be POSTed now: its host has a place, and no copy of it is in flight."""
+        host = urlsplit(callback.result_url).netloc
+        with self._lock:
+            free = self._in_flight[host] < HOST_SHARE and callback.job_id not in self._jobs
+            if free:
+                self._in_flight[host] += 1
+                self._jobs.add(callback.job_id)
+        try:
+            yield free
+        finally:
+            with self._lock:
+                if free:
+                    self._in_flight[host] -= 1
+                    self._jobs.discard(callback.job_id)
+                self._in_flight += Counter()  # drops the zeros
+
+    def _settle(self, delivery: Delivery, callback: Callback, answer: Answer) -> None:
+        attempt = delivery.attempt
+        logger.info("callback of job %s, attempt %d: %s", callback.job_id, attempt, answer.error or answer.status)
+        if answer.error is None:
+            self._claims.mark_callback_delivered(callback.job_id)
+            self._tell(callback, "delivered", DELIVERED, attempt, answer)
+            delivery.ack()
+        elif answer.passing and attempt <= len(self._delays):
+            self._tell(callback, "retrying", attempt, attempt, answer)
+            delivery.retry(self._delays[attempt - 1], answer.error)
+        else:
+            self._tell(callback, "dead", DEAD + attempt, attempt, answer)
+            delivery.dead_letter(answer.error, routing_key=f"callback.{callback.job_type}")
+
+    def _tell(self, callback: Callback, state: str, place: int, attempts: int, answer: Answer) -> None:
+        data: dict[str, Json] = {
+            "state": state,
+            "attempts": attempts,
+            "last_error": answer.error,
+            "status": answer.status,
+        }
+        event = Event(
+            job_id=callback.job_id,
+            job_type=callback.job_type,
+            kind=Kind.CALLBACK,
+            sequence=callback.sequence + place,
+            data=data,
+            source="/callbacks",
+        )
+        outgoing = Outgoing(self._bus, lambda: not self._stop.is_set())
+        outgoing.send(event_message(event, self._names))
+        outgoing.confirmed()
+
+    def _later(self, delivery: Delivery, reason: str) -> None:
+        try:
+            delivery.retry(self._settings.busy_delay, reason, spend=False)
+        except RuntimeError:
+            logger.info("callback %s was settled before", delivery.message.message_id)
