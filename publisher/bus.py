@@ -9,8 +9,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Protocol
 
-#: What AMQP's header table and JSON have in common.
-HeaderValue = str | int | float | bool | None
+#: What AMQP's header table and JSON have in common; no floats, since pika cannot write them.
+HeaderValue = str | int | bool | None
 
 
 @dataclass(frozen=True, kw_only=True)

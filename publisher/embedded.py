@@ -217,7 +217,7 @@ class EmbeddedBus:
     def _rest(self, *, busy: bool) -> None:
         self._pause_s = BUSY_POLL_S if busy else min(self._pause_s * 1.5, IDLE_POLL_S)
         listening = self._consumers or self._watchers
-        if not self._work:
+        if not self._work and not self._closing:
             self._awake.wait(self._pause_s if listening else None)
 
 

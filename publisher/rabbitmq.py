@@ -372,13 +372,13 @@ class _Outlet:
 
     def publish(self, message: Message, future: "Future[None]") -> None:
         """`mandatory` makes the broker return what it has no queue for."""
-        if not self._channel.raw.is_open:
-            fail(future, NotPublished(_words(self._channel.reason)))
-            return
-        self.confirms.expect(message, future)
-        self._channel.raw.basic_publish(
-            message.exchange, message.routing_key, message.body, _properties(message), mandatory=True
-        )
+        target = (message.exchange, message.routing_key)
+        try:
+            self._channel.raw.basic_publish(*target, message.body, _properties(message), mandatory=True)
+        except Exception as error:  # closed a moment ago, or cannot be written as AMQP: nothing was sent, no number taken
+            fail(future, NotPublished(f"message {message.message_id} cannot be sent: {_words(error)}"))
+        else:
+            self.confirms.expect(message, future)
 
     def _on_return(self, _channel: Any, method: Any, properties: Any, _body: bytes) -> None:
         self.confirms.returned(method.exchange, method.routing_key, properties.message_id or "")
@@ -612,5 +612,5 @@ def _message(method: Any, properties: Any, body: bytes) -> Message:
 
 
 def _scalars(headers: Mapping[str, Any]) -> dict[str, HeaderValue]:
-    """AMQP knows tables, arrays, dates and decimals too; RabbitMQ's own `x-death` is one, and nothing of ours needs them."""
-    return {name: value for name, value in headers.items() if value is None or isinstance(value, str | int | float | bool)}
+    """AMQP knows tables, arrays, dates and more; RabbitMQ's own `x-death` is one, and nothing of ours needs them."""
+    return {name: value for name, value in headers.items() if value is None or isinstance(value, str | int | bool)}

@@ -1,0 +1,33 @@
+"""The one place that chooses between the buses, by the scheme of BROKER_URL."""
+
+import asyncio
+from pathlib import Path
+
+from publisher.bus import Bus
+from publisher.embedded import EmbeddedBus
+from publisher.rabbitmq import RabbitBus
+from schemas.errors import BadSetting
+from schemas.topology import Topology
+
+
+def connect(broker_url: str, topology: Topology, store_url: str, *, loop: asyncio.AbstractEventLoop | None = None) -> Bus:
+    """The bus that *broker_url* names; it connects in the background, on *loop* if that is given and the bus uses one.
+
+    `embedded:` is a queue table in the SQLite file of *store_url*. Raises: BadSetting.
+    """
+    if broker_url.startswith("embedded:"):
+        return EmbeddedBus(_sqlite_path(store_url), topology)
+    return RabbitBus([url.strip() for url in broker_url.split(";") if url.strip()], topology, loop=loop)
+
+
+def _sqlite_path(store_url: str) -> Path:
+    scheme, _, path = store_url.partition(":///")
+    path = path.partition("?")[0]
+    if scheme.split("+")[0] != "sqlite" or path in ("", ":memory:"):
+        raise BadSetting(
+            "DATAPUSHER_BROKER_URL",
+            "embedded: keeps its queues in the file of a SQLite store, and the store is none; set "
+            "DATAPUSHER_BROKER_URL to amqp://user:password@host:5672/vhost, or DATAPUSHER_SQLALCHEMY_DATABASE_URI to "
+            "sqlite:///path/to/file",
+        )
+    return Path(path)

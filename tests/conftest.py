@@ -1,0 +1,69 @@
+"""Services and names that every test may ask for. Without a service its tests are skipped, loudly; with CI set they fail."""
+
+import contextlib
+import os
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from tests.services import Missing, PrivateBroker, postgresql, rabbitmq
+
+#: What was missing, and how to get it; told at the end of the run.
+MISSING: pytest.StashKey[list[str]] = pytest.StashKey()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    missing: list[str] = []
+    config.stash[MISSING] = missing
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    missing = config.stash[MISSING]
+    for line in sorted(set(missing)):
+        terminalreporter.write_line(f"NOT RUN: {line}", red=True, bold=True)
+
+
+@contextlib.contextmanager
+def needed(request: pytest.FixtureRequest, what: str) -> Iterator[None]:
+    """A missing service skips the test at home and fails it in CI."""
+    try:
+        yield
+    except Missing as error:
+        if os.environ.get("CI", "").lower() in ("1", "true", "yes"):
+            pytest.fail(f"CI needs {what}: {error}", pytrace=False)
+        request.config.stash[MISSING].append(f"the tests that need {what}: {error}")
+        pytest.skip(f"{what}: {error}")
+
+
+@pytest.fixture(scope="session")
+def broker_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """amqp:// URL of a vhost of this run's own (where none can be made: of a shared one; `prefix` keeps tests apart)."""
+    with contextlib.ExitStack() as stack:
+        with needed(request, "RabbitMQ"):
+            url = stack.enter_context(rabbitmq())
+        yield url
+
+
+@pytest.fixture(scope="session")
+def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """postgresql:// URL (libpq's and SQLAlchemy's) of an empty database of this run's own."""
+    with contextlib.ExitStack() as stack:
+        with needed(request, "PostgreSQL"):
+            url = stack.enter_context(postgresql())
+        yield url
+
+
+@pytest.fixture(scope="session")
+def private_broker(request: pytest.FixtureRequest) -> Iterator[PrivateBroker]:
+    """A RabbitMQ node that nobody else uses: may be killed and misconfigured. Takes 6 s; leave it running and whole."""
+    with contextlib.ExitStack() as stack:
+        with needed(request, "a RabbitMQ server to start"):
+            broker = stack.enter_context(PrivateBroker())
+        yield broker
+
+
+@pytest.fixture
+def prefix() -> str:
+    """A VHOST_PREFIX that no other test has, so that no queue is shared."""
+    return f"test{uuid.uuid4().hex[:12]}"
