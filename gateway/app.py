@@ -1,0 +1,64 @@
+"""The gateway as an aiohttp application: its whole URL table, and what each request passes through."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+
+from aiohttp import web
+from sqlalchemy import Engine
+
+from gateway import health, jobs, listing, pages, stream
+from gateway.answers import edge
+from gateway.service import SERVICE, at_work
+from publisher.bus import Bus
+from schemas.settings import Settings
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+#: Every route; each is served at the root and under URL_PREFIX, with and without a slash at the end, never by a redirect:
+#: a POST that is redirected arrives as a GET.
+ROUTES: tuple[tuple[str, str, Handler], ...] = (
+    ("GET", "/", pages.index),
+    ("GET", "/status", pages.status),
+    ("GET", "/login", pages.login),
+    ("POST", "/login", pages.login),
+    ("GET", "/logout", pages.logout),
+    ("GET", "/user", pages.user),
+    ("GET", "/job", listing.listing),
+    ("POST", "/job", jobs.submit),
+    ("DELETE", "/job", listing.delete_old),
+    ("GET", "/job/{job_id}", jobs.show),
+    ("POST", "/job/{job_id}", jobs.submit),
+    ("DELETE", "/job/{job_id}", jobs.delete),
+    ("GET", "/job/{job_id}/data", jobs.data),
+    ("GET", "/job/{job_id}/events", stream.events),
+    ("GET", "/job/{job_id}/rejects.csv", jobs.rejects),
+    ("POST", "/job/{job_id}/cancel", jobs.cancel),
+    ("POST", "/job/{job_id}/resubmit", jobs.resubmit),
+    ("GET", "/health/live", health.live),
+    ("GET", "/health/ready", health.ready),
+    ("GET", "/metrics", health.metrics),
+    ("GET", "/openapi.json", pages.openapi),
+)
+
+
+def make_app(settings: Settings, engine: Engine, bus: Bus, job_types: Mapping[str, bool]) -> web.Application:
+    """The gateway. *job_types* says which of them are synchronous; `secret_key` and `password` of *settings* are not empty."""
+    app = web.Application(middlewares=[edge], client_max_size=settings.max_body)
+    for prefix in {"", settings.url_prefix.rstrip("/")}:
+        for method, path, handler in ROUTES:
+            for slash in ("", "/"):
+                if prefix + path.rstrip("/") + slash:
+                    app.router.add_route(method, prefix + path.rstrip("/") + slash, handler)
+
+    async def service(app: web.Application) -> AsyncIterator[None]:
+        async with at_work(settings, engine, bus, job_types) as running:
+            app[SERVICE] = running
+            yield
+
+    app.cleanup_ctx.append(service)
+    app.on_shutdown.append(_end_waiting)
+    return app
+
+
+async def _end_waiting(app: web.Application) -> None:
+    for task in list(app[SERVICE].waiting):
+        task.cancel()

@@ -1,0 +1,162 @@
+"""Every write of the store that the gateway makes, by name: new jobs, the outbox, cancellations, deletions."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from gateway.submission import Submission
+from publisher.bus import HeaderValue
+from schemas.messages import Json, State
+from schemas.tables import cancellations, claims, jobs, logs, outbox, rejects
+
+FINAL_STATES = tuple(state.value for state in State if state.final)
+#: Jobs deleted in one transaction: others must not wait long for their turn.
+DELETED_AT_ONCE = 500
+#: The column that only serves to find jobs by their resource.
+RESOURCE_ID_LENGTH = 200
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRow:
+    """A job message that the bus has not confirmed."""
+
+    job_id: str
+    job_type: str
+    body: bytes
+    headers: dict[str, HeaderValue]
+
+
+def insert_jobs(connection: Connection, submissions: Sequence[Submission], due_at: datetime) -> set[str]:
+    """Adds the jobs with their messages, which others leave alone until *due_at*; gives the ids that were free."""
+    named = [each.job.job_id for each in submissions if each.named]
+    taken = _deleted_ids(connection, named) if named else set()
+    wanted = {each.job.job_id: each for each in reversed(submissions) if each.job.job_id not in taken}
+    if not wanted:
+        return set()
+    free = set(_insert_free(connection, [_job_row(each) for each in wanted.values()]))
+    if free:
+        connection.execute(insert(outbox), [_outbox_row(wanted[job_id], due_at) for job_id in free])
+    return free
+
+
+def _insert_free(connection: Connection, rows: Sequence[dict[str, object]]) -> list[str]:
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    statement = dialect.insert(jobs).on_conflict_do_nothing(index_elements=[jobs.c.job_id]).returning(jobs.c.job_id)
+    return list(connection.execute(statement, rows).scalars())
+
+
+def _deleted_ids(connection: Connection, job_ids: Sequence[str]) -> set[str]:
+    """Those of *job_ids* that a deleted job still holds: its message may be on its way, its worker may not have stopped.
+
+    Once a worker has ended it, id and claim are free again: a claim that has its outcome would swallow the new job.
+    """
+    deleted = set(_which(connection, cancellations.c.job_id, cancellations.c.deleted, job_ids))
+    if not deleted:
+        return set()
+    ended = list(_which(connection, claims.c.job_id, claims.c.outcome.is_not(None), deleted))
+    connection.execute(delete(claims).where(claims.c.job_id.in_(ended)))
+    connection.execute(delete(cancellations).where(cancellations.c.job_id.in_(ended)))
+    return deleted - set(ended)
+
+
+def _which(
+    connection: Connection, column: ColumnElement[str], condition: ColumnElement[bool], values: Collection[str]
+) -> Sequence[str]:
+    return connection.execute(select(column).where(column.in_(values), condition)).scalars().all()
+
+
+def _job_row(submission: Submission) -> dict[str, object]:
+    job = submission.job
+    return {
+        "job_id": job.job_id,
+        "job_type": job.job_type,
+        "state": State.QUEUED.value,
+        "requested_at": submission.requested_at,
+        "resource_id": _findable(job.metadata.get("resource_id")),
+        "ckan_url": _text(job.metadata.get("ckan_url")),
+        "result_url": job.result_url,
+        "job_key": submission.job_key,
+        "aps_job_id": submission.aps_job_id,
+        "metadata": job.metadata,
+        "sent_data": job.data,
+        "api_key": job.api_key,
+    }
+
+
+def _outbox_row(submission: Submission, due_at: datetime) -> dict[str, object]:
+    return {
+        "job_id": submission.job.job_id,
+        "job_type": submission.job.job_type,
+        "body": submission.job.encode(),
+        "headers": submission.headers,
+        "created_at": submission.requested_at,
+        "due_at": due_at,
+    }
+
+
+def _findable(value: Json) -> str | None:
+    return None if value is None else str(value)[:RESOURCE_ID_LENGTH]
+
+
+def _text(value: Json) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def forget_published(connection: Connection, job_ids: Collection[str]) -> None:
+    """The bus has them: takes them out of the outbox."""
+    connection.execute(delete(outbox).where(outbox.c.job_id.in_(job_ids)))
+
+
+def make_due(connection: Connection, job_ids: Collection[str], due_at: datetime) -> None:
+    connection.execute(update(outbox).where(outbox.c.job_id.in_(job_ids)).values(due_at=due_at))
+
+
+def take_due(connection: Connection, now: datetime, until: datetime, limit: int) -> list[OutboxRow]:
+    """The messages that are due, at most *limit*, put ahead to *until* so that other gateways leave them alone."""
+    due = select(outbox.c.job_id).where(outbox.c.due_at <= now).order_by(outbox.c.due_at).limit(limit)
+    job_ids = list(connection.execute(due.with_for_update(skip_locked=True)).scalars())
+    if not job_ids:
+        return []
+    make_due(connection, job_ids, until)
+    columns = (outbox.c.job_id, outbox.c.job_type, outbox.c.body, outbox.c.headers)
+    found = connection.execute(select(*columns).where(outbox.c.job_id.in_(job_ids)).order_by(outbox.c.created_at))
+    return [OutboxRow(*row) for row in found]
+
+
+def cancel(connection: Connection, job_id: str, now: datetime) -> bool:
+    """Asks workers not to run it, or not to go on; False if it has ended already."""
+    state = connection.execute(select(jobs.c.state).where(jobs.c.job_id == job_id)).scalar()
+    if state is None or state in FINAL_STATES:
+        return False
+    _add_cancellation(connection, job_id, now, deleted=False)
+    return True
+
+
+def delete_job(connection: Connection, job_id: str, now: datetime) -> None:
+    """Takes every trace of the job away, and lets nobody run it or write of it any more."""
+    _add_cancellation(connection, job_id, now, deleted=True)
+    _delete_traces(connection, [job_id])
+
+
+def delete_old(connection: Connection, now: datetime, days: int) -> int:
+    """Deletes some jobs that ended more than *days* days ago, and gives their number: call it until that is 0."""
+    old = (jobs.c.state.in_(FINAL_STATES), jobs.c.finished_at < now - timedelta(days=days))
+    job_ids = list(connection.execute(select(jobs.c.job_id).where(*old).limit(DELETED_AT_ONCE)).scalars())
+    _delete_traces(connection, job_ids)
+    connection.execute(delete(cancellations).where(cancellations.c.job_id.in_(job_ids), ~cancellations.c.deleted))
+    return len(job_ids)
+
+
+def _delete_traces(connection: Connection, job_ids: Collection[str]) -> None:
+    for table in (jobs, logs, rejects, outbox):
+        connection.execute(delete(table).where(table.c.job_id.in_(job_ids)))
+
+
+def _add_cancellation(connection: Connection, job_id: str, now: datetime, *, deleted: bool) -> None:
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    row = dialect.insert(cancellations).values(job_id=job_id, requested_at=now, deleted=deleted)
+    again = {"deleted": cancellations.c.deleted | deleted}
+    connection.execute(row.on_conflict_do_update(index_elements=[cancellations.c.job_id], set_=again))

@@ -1,0 +1,98 @@
+"""What the handlers work with: everything one gateway has, made and ended in one place."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from aiohttp import web
+from sqlalchemy import Engine
+
+from gateway.accept import Intake
+from gateway.auth import Doorman
+from gateway.events import EventHub
+from gateway.legacy import LegacyShape
+from gateway.metrics import Metrics
+from gateway.outbox import Outbox
+from gateway.store_threads import Store, StoreThreads
+from gateway.submission import Desk
+from publisher.bus import Bus
+from schemas.sealing import Sealer, message_keys
+from schemas.settings import Settings, words
+from schemas.topology import Names
+
+#: Threads for reads, and for writes that are no new jobs; SQLite and a small PostgreSQL have no use for more.
+THREADS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One gateway at work."""
+
+    settings: Settings
+    #: Job type -> whether it is synchronous.
+    job_types: Mapping[str, bool]
+    bus: Bus
+    store: Store
+    desk: Desk
+    intake: Intake
+    outbox: Outbox
+    hub: EventHub
+    doorman: Doorman
+    shape: LegacyShape
+    metrics: Metrics
+    #: Requests that may last: streams of events, and those that wait for a synchronous job.
+    waiting: "set[asyncio.Task[object]]" = field(default_factory=set)
+
+    @contextlib.contextmanager
+    def waits(self) -> Iterator[None]:
+        """Around what may last longer than the gateway has time for when it has to end."""
+        task = asyncio.current_task()
+        assert task is not None
+        self.waiting.add(task)
+        try:
+            yield
+        finally:
+            self.waiting.discard(task)
+
+
+SERVICE = web.AppKey("service", Service)
+
+
+def service_of(request: web.Request) -> Service:
+    return request.app[SERVICE]
+
+
+@contextlib.asynccontextmanager
+async def at_work(settings: Settings, engine: Engine, bus: Bus, job_types: Mapping[str, bool]) -> AsyncIterator[Service]:
+    """A service whose tasks run. Afterwards they have ended; what was not published by then waits in the outbox."""
+    names = Names(settings.vhost_prefix)
+    threads, intake_thread = StoreThreads("store", THREADS), StoreThreads("accept", 1)
+    store = Store(engine, threads)
+    outbox = Outbox(bus, store, names)
+    sealer = Sealer(message_keys(settings.secret_key, words(settings.message_keys)))
+    service = Service(
+        settings=settings,
+        job_types=job_types,
+        bus=bus,
+        store=store,
+        desk=Desk(job_types, settings.secret_key, sealer),
+        intake=Intake(engine, intake_thread, outbox),
+        outbox=outbox,
+        hub=EventHub(bus, names.events, asyncio.get_running_loop()),
+        doorman=Doorman(settings.secret_key, settings.username, settings.password),
+        shape=LegacyShape(settings.legacy_timezone),
+        metrics=Metrics(),
+    )
+    for job_type in (name for name, synchronous in job_types.items() if synchronous):
+        service.hub.open_tap(job_type)
+    tasks = [asyncio.create_task(run()) for run in (service.intake.run, outbox.flush, outbox.sweep)]
+    try:
+        yield service
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        service.hub.close()
+        threads.close()
+        intake_thread.close()
