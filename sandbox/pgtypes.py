@@ -11,10 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
+from uuid import UUID
 
 import orjson
 
-from sandbox.moments import NotAMoment, OutOfRange, in_utc, parse_moment, parse_time
+from sandbox.moments import NotAMoment, OutOfRange, in_utc, parse_day, parse_moment, parse_time
 from sandbox.refusals import InternalError
 
 Stored = str | int | float | None
@@ -23,9 +24,9 @@ Accept = Callable[[object], Stored]
 #: What is kept to what orjson writes. Never called with None.
 Show = Callable[[Stored], object]
 
-_PLAIN_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?")
-_NUMBER = re.compile(r"\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?\s*")
-_INTEGER = re.compile(r"\s*[+-]?\d+\s*")
+_PLAIN_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?", re.ASCII)
+_NUMBER = re.compile(r"\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?\s*", re.ASCII)
+_INTEGER = re.compile(r"\s*[+-]?\d+\s*", re.ASCII)
 _NOT_FINITE = {
     "nan": "NaN", "infinity": "Infinity", "+infinity": "Infinity", "inf": "Infinity", "+inf": "Infinity",
     "-infinity": "-Infinity", "-inf": "-Infinity",
@@ -76,13 +77,13 @@ def kind_of(value: object) -> str:
     if isinstance(value, bool):
         return "boolean"
     if isinstance(value, int):
-        return "integer" if abs(value) < 2**31 else "bigint" if abs(value) < 2**63 else "numeric"
+        return "integer" if -(2**31) <= value < 2**31 else "bigint" if -(2**63) <= value < 2**63 else "numeric"
     if isinstance(value, float):
         return "numeric"
-    if isinstance(value, list):
-        return f"{kind_of(value[0])}[]" if value and not isinstance(value[0], str) else "text[]"
     if isinstance(value, dict):
         raise BadValue("can't adapt type 'dict'")
+    if isinstance(value, list):
+        return f"{kind_of(value[0]).removesuffix('[]')}[]" if value else "text[]"
     return "text"
 
 
@@ -92,6 +93,8 @@ def _literal(value: object) -> str:
         if "\0" in value:
             raise InternalError  # psycopg2 refuses it with a ValueError that CKAN does not expect
         return value
+    if isinstance(value, list) and all(item is None for item in value):
+        return str(_text(value))  # such a list is sent as text: '{}'
     raise WrongKind(kind_of(value))
 
 
@@ -103,8 +106,28 @@ def _text(value: object) -> Stored:
     if value is None or isinstance(value, dict):
         return None if value is None else _literal(value)
     if isinstance(value, list):
-        return "{" + ",".join("NULL" if item is None else str(_text(item)) for item in value) + "}"
+        return "{" + ",".join(_array_item(item) for item in value) + "}"
     return str(value).lower() if isinstance(value, bool) else _numeric(value)
+
+
+def _array_item(value: object) -> str:
+    if value is None:
+        return "NULL"
+    return str(value).lower()[0] if isinstance(value, bool) else str(_text(value))
+
+
+def _varchar(value: object) -> Stored:
+    return None if value == "" else _text(value)  # only type `text` keeps the empty string
+
+
+def _uuid(value: object) -> Stored:
+    if value is None or value == "":
+        return None
+    text = _literal(value)
+    try:
+        return str(UUID(text))
+    except ValueError:
+        raise BadValue(f'invalid input syntax for type uuid: "{text}"') from None
 
 
 def _numeric(value: object) -> Stored:
@@ -118,7 +141,7 @@ def _numeric(value: object) -> Stored:
         return str(value)
     if type(value) is float:
         return _numeric_from_text(repr(value))
-    raise WrongKind(kind_of(value))
+    return _numeric_from_text(_literal(value))
 
 
 def _numeric_from_text(text: str) -> str:
@@ -138,8 +161,10 @@ def _scaled_numeric(precision: int, scale: int) -> PgType:
         text = _numeric(value)
         if text is None or text == "NaN":
             return text
+        if Decimal(str(text)).adjusted() >= precision or not Decimal(str(text)).is_finite():
+            raise BadValue("numeric field overflow")
         rounded = Decimal(str(text)).quantize(Decimal(1).scaleb(-scale), ROUND_HALF_UP)
-        if rounded.adjusted() >= precision - scale and rounded:
+        if rounded and rounded.adjusted() >= precision - scale:
             raise BadValue("numeric field overflow")
         return format(rounded, "f")
 
@@ -227,7 +252,7 @@ def _moment(native: str, parse: Callable[[str], str]) -> Accept:
 
 
 def _timestamp(text: str) -> str:
-    if text[4:5] == "-" and text[7:8] == "-":  # the usual shape goes through C
+    if text[4:5] == "-" and text[7:8] == "-" and text[19:20] in ("", ".") and len(text) <= 26:  # the usual shape: in C
         try:
             return datetime.fromisoformat(text).replace(tzinfo=None).isoformat(timespec="microseconds")
         except ValueError:
@@ -236,11 +261,13 @@ def _timestamp(text: str) -> str:
 
 
 def _timestamptz(text: str) -> str:
-    return in_utc(parse_moment(text)).isoformat()
+    moment = in_utc(parse_moment(text))
+    fraction = f".{moment.microsecond:06}".rstrip("0").rstrip(".")
+    return f"{moment.replace(tzinfo=None, microsecond=0).isoformat()}{fraction}+00:00"
 
 
 def _date(text: str) -> str:
-    return parse_moment(text).date().isoformat()
+    return parse_day(text).isoformat()
 
 
 def _time(text: str) -> str:
@@ -249,6 +276,15 @@ def _time(text: str) -> str:
 
 def _json(value: object) -> Stored:
     return None if value is None else json.dumps(value)
+
+
+def _jsonb(value: object) -> Stored:
+    if value is None or value == "":
+        return None
+    try:
+        return json.dumps(json.loads(_literal(value)))
+    except ValueError:
+        raise BadValue("invalid input syntax for type json") from None
 
 
 def _array(value: object) -> Stored:
@@ -284,8 +320,8 @@ def _table_of_types() -> dict[str, PgType]:
     }
     others: dict[tuple[str, ...], PgType] = {
         ("text",): text,
-        ("varchar", "character varying"): PgType("varchar", "character varying", _text, _as_kept),
-        ("uuid",): PgType("uuid", "uuid", _text, _as_kept),
+        ("varchar", "character varying"): PgType("varchar", "character varying", _varchar, _as_kept),
+        ("uuid",): PgType("uuid", "uuid", _uuid, _as_kept),
         ("numeric", "decimal"): numeric,
         ("float8", "float", "double precision"): PgType("float8", "double precision", _float("double precision"), _show_float),
         ("float4", "real"): PgType("float4", "real", _float("real"), _show_float),
@@ -299,7 +335,7 @@ def _table_of_types() -> dict[str, PgType]:
         ("date",): PgType("date", "date", _moment("date", _date), _as_kept),
         ("time", "time without time zone"): PgType("time", "time without time zone", _moment("time", _time), _as_kept),
         ("nested", "json"): PgType("nested", "nested", _json, _as_fragment),
-        ("jsonb",): PgType("jsonb", "jsonb", _json, _as_fragment),
+        ("jsonb",): PgType("jsonb", "jsonb", _jsonb, _as_fragment),
     }
     return {name: pg_type for names, pg_type in (whole | others).items() for name in names}
 

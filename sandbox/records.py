@@ -76,7 +76,8 @@ def _refuse_values(columns: Sequence[Column], record: dict[str, object], row: in
         try:
             column.type.accept(record.get(column.name))
         except BadValue as error:
-            raise ValidationError({"records": [str(error)], "records_row": row}) from None
+            message = str(error).split("\n")[0]  # CKAN passes on the first line only
+            raise ValidationError({"records": [message], "records_row": row}) from None
         except WrongKind as error:
             message = f'column "{column.name}" is of type {column.type.native} but expression is of type {error.kind}'
             raise ValidationError({"records": [message], "records_row": row}) from None
