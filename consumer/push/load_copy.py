@@ -1,0 +1,127 @@
+"""The loader that writes to the DataStore's database itself: one transaction, from the first row read to the swap.
+
+    stage     COPY the texts into an UNLOGGED table while the file is being read
+    convert   CREATE TABLE AS, in parallel: casts and full text
+    finish    key, sequence, trigger, indexes, rights, as CKAN and the old table had them
+    swap      the old table goes, the new one takes its name; readers see one or the other
+    tell      one `datastore_create` without records: CKAN sets datastore_active and updates its search index
+
+Killed at any point before the commit, by whatever means, everything is as it was. Append and upsert stage and convert
+in the same way, then change the table that is there (merge.py).
+"""
+
+import time
+from dataclasses import replace
+
+from psycopg2.extensions import connection as Connection
+
+from consumer.push.adding import add_to_table
+from consumer.push.arrival import Arrival
+from consumer.push.ckan import Ckan
+from consumer.push.datastore_schema import TableFacts, read_site, read_table
+from consumer.push.dictionary import Plan, planned
+from consumer.push.dictionary_comments import additions, existing_of
+from consumer.push.load import Loaded, Target
+from consumer.push.replacing import replace_table
+from consumer.push.session import lock_resource, transaction
+from consumer.push.staging import Staged, drop_statement, is_leftover, stage
+from consumer.push.table import Table
+from consumer.report import Report
+from schemas.errors import JobError
+
+_IDLE_STAGING_TABLES = """
+SELECT relname FROM pg_class c
+WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND starts_with(relname::text, '_stg_')
+  AND NOT EXISTS (SELECT FROM pg_locks l WHERE l.relation = c.oid AND l.pid <> pg_backend_pid())"""
+
+#: How long readers may keep the old table busy before the load is put off.
+SWAP_PATIENCE_S = 60.0
+#: Age from which a staging table without a transaction behind it is a leftover.
+LEFTOVER_HOURS = 24.0
+
+
+class CopyLoader:
+    """A `load.Loader` for the DataStore behind *write_url*.
+
+    *ckan* None: nobody is told, only the database is changed (`datapusher load --to postgresql://…`).
+    *read_role* may read the new table; empty: the roles that may read `_table_metadata`.
+    """
+
+    def __init__(self, write_url: str, ckan: Ckan | None, *, read_role: str = "", patience_s: float = SWAP_PATIENCE_S) -> None:
+        self._write_url = write_url
+        self._ckan = ckan
+        self._read_role = read_role
+        self._patience_s = patience_s
+
+    def load(self, table: Table, target: Target, report: Report) -> Loaded:
+        with transaction(self._write_url) as connection, connection.cursor() as cursor:
+            lock_resource(cursor, target.resource_id)
+            staged = _stage(connection, table, report)
+            started = time.monotonic()
+            there = read_table(cursor, target.resource_id)
+            target = _known(target, there)
+            plan = planned(table.columns, target)
+            site = read_site(cursor, self._read_role)
+            report.progress("loading", rows=0, rows_total=staged.rows)
+            arrival = Arrival(
+                cursor=cursor, table=table, target=target, plan=plan, staged=staged, site=site, there=there, report=report
+            )
+            if target.mode == "replace" or there is None:
+                table_rows = replace_table(arrival, self._patience_s)
+            else:
+                table_rows = add_to_table(arrival, there, self._patience_s)
+        self._tell(target, plan, there, table_rows)
+        report.progress("loading", rows=staged.rows, rows_total=staged.rows)
+        return Loaded(
+            rows=staged.rows, table_rows=table_rows, fields=plan.fields, drift=plan.drift, chunks=staged.blocks,
+            seconds=time.monotonic() - started, method="copy",
+        )  # fmt: skip
+
+    def _tell(self, target: Target, plan: Plan, there: TableFacts | None, table_rows: int) -> None:
+        """CKAN sets datastore_active, indexes the dataset and counts the rows.
+
+        Nothing is said of indexes, key and aliases, which CKAN would drop and make again, nor of the dictionary where it
+        has not changed: somebody may have edited it meanwhile. Raises JobError if CKAN sees another table than ours.
+        """
+        if self._ckan is None:
+            return
+        added = additions(plan.fields, there)
+        fields = [
+            {"id": one.id, "type": one.type, **({**one.extras, "info": dict(one.info)} if one.id in added else {})}
+            for one in plan.fields
+        ]
+        self._ckan.create_table(target.resource_id, {"fields": fields, "calculate_record_count": False})
+        seen = self._ckan.count(target.resource_id)
+        if seen != table_rows:
+            raise JobError(
+                f"The table was loaded with {table_rows:,} rows, but CKAN sees {seen:,}: DATAPUSHER_DATASTORE_WRITE_URL does"
+                " not seem to be the DataStore of this CKAN, or somebody else writes to the table."
+            )
+
+
+def sweep(write_url: str, hours: float = LEFTOVER_HOURS) -> list[str]:
+    """Drops staging tables older than *hours* that no transaction holds; their names.
+
+    A killed load leaves none, as they live in its transaction: these are for what nobody thought of.
+    """
+    with transaction(write_url) as connection, connection.cursor() as cursor:
+        cursor.execute(_IDLE_STAGING_TABLES)
+        names = [str(name) for (name,) in cursor.fetchall() if is_leftover(str(name), hours * 3600)]
+        cursor.execute("SET LOCAL lock_timeout = '1s'")
+        for name in names:
+            cursor.execute(drop_statement(name))
+        return names
+
+
+def _stage(connection: Connection, table: Table, report: Report) -> Staged:
+    def told(rows: int) -> None:
+        report.progress("reading", rows=rows)
+
+    return stage(connection, table.batches(), table.heading.width, told)
+
+
+def _known(target: Target, there: TableFacts | None) -> Target:
+    """*target* with the table that the database has, if CKAN told of none."""
+    if there is None or target.existing is not None:
+        return target
+    return replace(target, existing=existing_of(there))
