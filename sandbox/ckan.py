@@ -10,7 +10,8 @@ import orjson
 from aiohttp import BodyPartReader, web
 from aiohttp.typedefs import Handler, Middleware
 
-from sandbox.actions import Actions, Call, Caller, Site
+from sandbox.actions import Actions
+from sandbox.call import Call, Caller, Site
 from sandbox.catalog import Upload
 from sandbox.faults import KEPT_BODY_BYTES, Fault, Faults, Recorded
 from sandbox.files import Shelf, answer_plain, answer_upload

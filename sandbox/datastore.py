@@ -7,9 +7,9 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from decimal import Decimal
 from typing import TypeVar
 
+from sandbox.numerics import compare_numerics
 from sandbox.records import write
 from sandbox.refusals import InternalError, NotFound, ValidationError
 from sandbox.search import Page, Query, count_rows, page, rows_by_id, where
@@ -201,14 +201,6 @@ class Datastore:
             self._db.execute("ROLLBACK")
             raise
         self._db.execute("COMMIT" if keep else "ROLLBACK")
-
-
-def compare_numerics(left: str, right: str) -> int:
-    """PostgreSQL's order of two numerics kept as text: NaN is above everything and equal to itself."""
-    one, other = Decimal(left), Decimal(right)
-    if one.is_nan() or other.is_nan():
-        return one.is_nan() - other.is_nan()
-    return (one > other) - (one < other)
 
 
 def list_of_dicts(value: object) -> list[dict[str, object]]:

@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from sandbox.pgtypes import Accept, BadValue, Stored, WrongKind
+from sandbox.literals import Accept, BadValue, Stored, WrongKind
 from sandbox.refusals import ValidationError
 from sandbox.tables import Column, Table
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 import orjson
 
-from sandbox.pgtypes import BadValue, PgType, Stored, WrongKind
+from sandbox.literals import BadValue, Stored, WrongKind
+from sandbox.pgtypes import PgType
 from sandbox.refusals import ValidationError
 from sandbox.tables import Column, Table
 

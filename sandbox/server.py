@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from sandbox.actions import Site
+from sandbox.call import Site
 from sandbox.catalog import Catalog, Json, Upload
 from sandbox.ckan import Ckan
 from sandbox.datastore import Datastore
