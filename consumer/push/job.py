@@ -1,0 +1,48 @@
+"""The main job: a file that was uploaded or linked in CKAN becomes a table of its DataStore. The story, top to bottom."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from consumer import job
+from consumer.push import story
+from consumer.push.ckan import Ckan, CkanSettings
+from consumer.push.dictionary import overrides
+from consumer.push.loaders import choose_loader
+from consumer.push.open_table import open_table
+from consumer.push.request import Request
+from consumer.push.source_file import fetch_file, hints_of
+from schemas.messages import Json
+from schemas.settings import words
+
+
+@job.asynchronous
+def push_to_datastore(task_id: str, input: dict[str, Json]) -> dict[str, Json]:
+    """Loads the file of one resource; the job's `data` is the report of tables.md §9.
+
+    CKAN's task stays `pending` throughout: the callback comes after this, and until then whatever is changed in the
+    resource makes CKAN submit nothing (contract.md, "What makes CKAN submit again").
+    """
+    settings, report = job.settings(), job.report()
+    request = Request.of(input, settings)
+    ckan = Ckan(request.ckan_url, request.api_key, CkanSettings.of(settings))
+    resource = ckan.resource(request.resource_id)
+    if resource.url_type in words(settings.skip_url_types):
+        return story.has_no_file(resource, report)
+    with TemporaryDirectory(prefix="datapusher-") as name:
+        folder = Path(name)
+        with report.stage("fetching"):
+            download = fetch_file(resource, ckan, request.api_key, folder, settings, report)
+        existing = ckan.table(resource.id)
+        if story.is_unchanged(resource, download, existing, request):
+            return story.unchanged(download, report)
+        wishes = overrides(existing, request.mode)
+        with report.stage("opening"):
+            table = open_table(download.path, hints_of(resource, download), request.options, folder, overrides=wishes)
+        story.tell_heading(table.heading, report)
+        if request.options.dry_run:
+            return story.preview(table, download, report)
+        with report.stage("loading"), story.rejects_told(table, report):
+            loaded = choose_loader(settings, ckan, folder).load(table, request.target(existing), report)
+        story.tell_table(table, loaded, report)
+        story.mark_resource(ckan, resource, download, table.tally, request, report)
+        return story.ended(table, loaded, download, resource, report)

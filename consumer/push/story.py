@@ -1,0 +1,195 @@
+"""What a push tells: sentences for the job's log, the report that is its result, and the marks it leaves in CKAN."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice
+from typing import Any, cast
+
+import pyarrow as pa
+
+from consumer.push import summary
+from consumer.push.ckan import Ckan, Resource
+from consumer.push.convert import convert
+from consumer.push.download import Download
+from consumer.push.load import Drift, Existing, Loaded
+from consumer.push.request import Request
+from consumer.push.table import Batch, Column, Heading, Table, Tally
+from consumer.report import Report
+from schemas.errors import DataPusherError
+from schemas.messages import Json
+
+#: Rows that a dry run shows.
+PREVIEW_ROWS = 10
+#: Columns that the log describes one by one; a table may have 1,598.
+TOLD_COLUMNS = 200
+
+
+# ---------------------------------------------------------------------------------------------------- nothing to be done
+
+
+def has_no_file(resource: Resource, report: Report) -> dict[str, Json]:
+    """The result for a resource whose table is filled by other ways than a file."""
+    report.info("Nothing to load: the table of this resource (url_type %s) has no file behind it.", resource.url_type)
+    return {"skipped": f"url_type {resource.url_type}"}
+
+
+def is_unchanged(resource: Resource, download: Download, existing: Existing | None, request: Request) -> bool:
+    """Whether the table was made from this very file: CKAN's `hash` is the MD5 of the file that was loaded last."""
+    known = bool(resource.hash) and resource.hash.lower() == download.md5
+    return known and existing is not None and not request.ignore_hash and not request.options.dry_run
+
+
+def unchanged(download: Download, report: Report) -> dict[str, Json]:
+    report.info("The file is the one that was loaded last (MD5 %s); the table stays as it is.", download.md5)
+    return {"skipped": "unchanged", "file": _file(download)}
+
+
+# ------------------------------------------------------------------------------------------------------ what is being read
+
+
+def tell_heading(heading: Heading, report: Report) -> None:
+    facts = {
+        "sheet": heading.sheet, "encoding": heading.encoding, "delimiter": heading.delimiter and repr(heading.delimiter),
+        "quote": heading.quote and repr(heading.quote), "escape": heading.escape and repr(heading.escape),
+    }  # fmt: skip
+    told = "".join(f", {name} {value}" for name, value in facts.items() if value)
+    header = f"header in row {heading.header_row}" if heading.header_row else "no header"
+    above = f" ({heading.preamble_rows} rows above it skipped)" if heading.preamble_rows and heading.header_row else ""
+    report.info("Reading %s%s; %s%s, %d columns.", heading.format, told, header, above, heading.width)
+
+
+@contextmanager
+def rejects_told(table: Table, report: Report) -> Iterator[None]:
+    """Tells the rejected rows when the block ends, and all the more where it ends because they were too many."""
+    try:
+        yield
+    finally:
+        report.rejects((one.row, one.reason, one.text) for one in table.tally.rejects)
+
+
+def tell_table(table: Table, loaded: Loaded | None, report: Report) -> None:
+    """What the reading found out, and what was loaded."""
+    kinds = [f"{column.name}: {column.ckan}" for column in table.columns]
+    report.info("Columns and types: %s", _listed(kinds))
+    for column in table.columns[:TOLD_COLUMNS]:
+        _tell_column(column, report)
+    _tell_counts(table.tally, report)
+    if loaded is not None:
+        _tell_drift(loaded.drift, report)
+
+
+def _tell_column(column: Column, report: Report) -> None:
+    if column.label:
+        report.info("Column “%s” is stored as “%s”.", column.label, column.name)
+    if column.why_text:
+        report.info("Column “%s” is text: %s", column.name, column.why_text)
+    for note in column.notes:
+        report.info("Column “%s”: %s", column.name, note)
+
+
+def _tell_counts(tally: Tally, report: Report) -> None:
+    counts = {
+        "blank rows skipped": tally.blank_skipped, "short rows filled up": tally.padded,
+        "NUL characters removed": tally.nul_removed, "undecodable bytes replaced": tally.undecodable,
+        "error cells made empty": tally.error_cells,
+    }  # fmt: skip
+    told = [f"{number:,} {what}" for what, number in counts.items() if number]
+    report.info("Read %s rows%s.", f"{tally.rows:,}", "".join(f", {one}" for one in told))
+    if tally.truncated:
+        report.warning("Only the first %s rows were read (max_rows).", f"{tally.rows:,}")
+    if tally.rejected:
+        first = tally.rejects[0] if tally.rejects else None
+        example = f" The first is row {first.row}: {first.reason}." if first else ""
+        report.warning("%s rows were rejected and not loaded.%s", f"{tally.rejected:,}", example)
+
+
+def _tell_drift(drift: Drift, report: Report) -> None:
+    if drift.added:
+        report.info("New columns since the last load: %s", _listed(list(drift.added)))
+    if drift.gone:
+        report.warning("Columns that the file does not have any more: %s", _listed(list(drift.gone)))
+    for name, was, now in drift.retyped:
+        report.info("Column “%s” was %s and is %s now.", name, was, now)
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - TOLD_COLUMNS} more" if len(names) > TOLD_COLUMNS else ""
+    return ", ".join(names[:TOLD_COLUMNS]) + more
+
+
+# --------------------------------------------------------------------------------------------------------------- endings
+
+
+def mark_resource(ckan: Ckan, resource: Resource, download: Download, tally: Tally, request: Request, report: Report) -> None:
+    """Keeps the file's hash and whether all of it was loaded; changed keys only, and never `url` or `last_modified`,
+    which would make CKAN submit again. A refusal is no reason to fail: the table is in place."""
+    wanted: dict[str, Json] = {}
+    if resource.hash != download.md5:
+        wanted["hash"] = download.md5
+    complete = not tally.rejected and not tally.truncated
+    if resource.contains_all_records is not complete:
+        wanted["datastore_contains_all_records_of_source_file"] = complete
+    if request.set_url_type and resource.url_type != "datapusher":
+        wanted["url_type"] = "datapusher"
+    if not wanted:
+        return
+    try:
+        ckan.patch_resource(resource.id, wanted)
+    except DataPusherError as error:
+        report.warning("The table is loaded, but CKAN did not take %s: %s", ", ".join(wanted), error.message)
+
+
+def ended(table: Table, loaded: Loaded, download: Download, resource: Resource, report: Report) -> dict[str, Json]:
+    """The job's result; and its last line in the log."""
+    durations = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in report.durations.items())
+    report.info(
+        'Successfully pushed %d entries to "%s" (%s, %d chunks; %s).',
+        loaded.rows, resource.id, loaded.method, loaded.chunks, durations,
+    )  # fmt: skip
+    report.loaded(rows=loaded.rows, table_rows=loaded.table_rows)
+    return {
+        **_report(table),
+        "rows": loaded.rows,
+        "table_rows": loaded.table_rows,
+        "drift": loaded.drift.as_dict(),
+        "file": _file(download),
+        "method": loaded.method,
+        "chunks": loaded.chunks,
+        "durations_s": dict(report.durations),
+    }
+
+
+def preview(table: Table, download: Download, report: Report) -> dict[str, Json]:
+    """The result of a dry run: the whole file was read and checked, nothing was loaded."""
+    first: list[Batch] = []
+    with report.stage("reading"), rejects_told(table, report):
+        for rows, batch in _counted(table.batches()):
+            report.progress("reading", rows=rows)
+            if not first:
+                first.append(Batch(batch.cells.slice(0, PREVIEW_ROWS), batch.row_numbers[:PREVIEW_ROWS]))
+    tell_table(table, None, report)
+    report.info("Dry run: %s rows would have been loaded; nothing was changed.", f"{table.tally.rows:,}")
+    return {**_report(table), "dry_run": True, "file": _file(download), "first_rows": _rows(first, table.columns)}
+
+
+def _counted(batches: Iterator[Batch]) -> Iterator[tuple[int, Batch]]:
+    rows = 0
+    for batch in batches:
+        rows += len(batch)
+        yield rows, batch
+
+
+def _rows(first: list[Batch], columns: tuple[Column, ...]) -> list[Json]:
+    """The first rows as the DataStore would get them, each a list in the columns' order."""
+    cells: list[pa.Array] = convert(first[0], columns).columns if first else []
+    return [list(row) for row in islice(zip(*(column.to_pylist() for column in cells), strict=True), PREVIEW_ROWS)]
+
+
+def _report(table: Table) -> dict[str, Json]:
+    """The report without the rejected rows: those have a place of their own (`/job/<id>/rejects.csv`)."""
+    told: dict[str, Any] = summary.report(table)
+    return cast(dict[str, Json], {key: value for key, value in told.items() if key != "rejects"})
+
+
+def _file(download: Download) -> Json:
+    return {"size_bytes": download.size_bytes, "md5": download.md5, "sha256": download.sha256}
