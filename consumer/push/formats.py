@@ -103,7 +103,7 @@ def _no_table(name: str, code: str = "not-tabular") -> FileError:
 def _zip_kind(path: Path) -> str:
     try:
         with zipfile.ZipFile(path) as archive:
-            names = {name.lower() for name in archive.namelist()}
+            names = {name.lower().replace("\\", "/") for name in archive.namelist()}
             mimetype = archive.read("mimetype")[:100].decode("latin-1") if "mimetype" in archive.namelist() else ""
             manifest = archive.read("META-INF/manifest.xml")[:1_000_000] if "meta-inf/manifest.xml" in names else b""
     except (zipfile.BadZipFile, OSError, EOFError, ValueError, RuntimeError, KeyError) as error:
@@ -138,19 +138,22 @@ def encrypted_workbook() -> FileError:
 
 
 def _ole_kind(path: Path) -> str:
-    """What an OLE file holds, by the names in its directory: UTF-16, each filled up with NULs."""
+    """What an OLE file holds, by the names in its directory: UTF-16 in any case, each filled up with NULs."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        for name, kind in (("EncryptedPackage", "encrypted"), ("Workbook", XLS), ("Book", XLS)):
-            if data.find(name.encode("utf-16-le") + b"\x00\x00") >= 0:
-                if kind == "encrypted":
-                    raise encrypted_workbook()
-                return kind
+        if _stream("EncryptedPackage").search(data):
+            raise encrypted_workbook()
+        if _stream("Workbook").search(data) or _stream("Book").search(data):
+            return XLS
         for stream, what in (("WordDocument", "a Word document"), ("PowerPoint Document", "a PowerPoint presentation")):
-            if data.find(stream.encode("utf-16-le")) >= 0:
+            if _stream(stream).search(data):
                 raise _no_table(what)
     raise FileError(
         "corrupt", "The file looks like an XLS workbook, but holds none: it is damaged, incomplete or something else."
     )
+
+
+def _stream(name: str) -> "re.Pattern[bytes]":
+    return re.compile(re.escape((name + "\0").encode("utf-16-le")), re.IGNORECASE)
 
 
 def _is_dbf(head: bytes, size_bytes: int) -> bool:

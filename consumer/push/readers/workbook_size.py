@@ -33,7 +33,7 @@ Chunks = Callable[[], Iterator[bytes]]
 _UNREAD = re.compile(r"/(worksheets|chartsheets|charts|drawings|media|embeddings|theme|printersettings)/|^docprops/")
 _REFERENCE = re.compile(rb' r="([A-Za-z]{0,3})([0-9]{1,7})"[ />]')
 _PREFIXED = re.compile(rb":(?:c|row)[\s/>]")
-_TAG = re.compile(rb"<(?:[\w.-]+:)?(row|c)(\s[^>]*)?/?>")
+_TAG = re.compile(rb"<(?:[\w.-]+:)?(row|c)((?:\s[^>]*?)?)(/?)>")
 _ANY_REFERENCE = re.compile(rb"""\sr\s*=\s*["']([A-Za-z]{0,3})([0-9]{1,9})["']""")
 
 
@@ -47,7 +47,8 @@ class WorkbookParts:
             self._zip = zipfile.ZipFile(path)
         except (zipfile.BadZipFile, OSError, ValueError, UnicodeError) as error:
             raise corrupt(format) from error
-        self._members = {info.filename.lower(): info for info in self._zip.infolist()}
+        # Some programs write the separators of Windows.
+        self._members = {info.filename.lower().replace("\\", "/"): info for info in self._zip.infolist()}
         if len(self._members) < len(self._zip.infolist()):
             raise corrupt(format)  # two parts of one name: readers disagree on which one counts
 
@@ -212,17 +213,19 @@ class _Usual:
 
 
 def _exact_corner(chunks: Iterator[bytes]) -> tuple[int, int]:
-    """Last row and column as calamine counts them: by reference, else one further than the cell before."""
+    """Last row and column as calamine counts them: by reference, else one further than the cell before; cells without
+    content, which only have a style, do not count."""
     row = column = rows = columns = 0
     for chunk in _overlapping(chunks):
-        for kind, attributes in _TAG.findall(chunk):
+        for kind, attributes, closed in _TAG.findall(chunk):
             reference = _ANY_REFERENCE.search(attributes)
             if kind == b"row":
                 row, column = (int(reference[2]) if reference else row + 1), 0
             else:
                 column = _column_number(reference[1]) if reference else column + 1
                 row = max(row, int(reference[2])) if reference else row
-            rows, columns = max(rows, row), max(columns, column)
+            if kind == b"c" and not closed:
+                rows, columns = max(rows, row), max(columns, column)
     return rows, columns
 
 
