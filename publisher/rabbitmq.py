@@ -1,34 +1,31 @@
-"""`RabbitBus`: the bus on RabbitMQ, and the only module that knows pika.
+"""`RabbitBus`: the bus on RabbitMQ, and the only module that imports pika.
 
 pika is used on one event loop only, the gateway's or one on a thread of our own; every public method posts its work there.
 `RabbitBus._live` connects, again and again; a `_Session` is one connection; on it one channel publishes (`_Outlet`) and each
-consumer has a channel of its own (`_Working`, `_Watching`), so that a closed channel takes nothing else with it. pika's calls
-take callbacks; `_Channel.call` makes them awaitable.
+consumer (`rabbitmq_consumers`) has a channel of its own, so that a closed channel takes nothing else with it.
 """
 
 import asyncio
 import contextlib
-import functools
 import itertools
 import logging
 import os
 import random
 import socket
-import threading
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any
 
 import pika
 from pika.adapters.asyncio_connection import AsyncioConnection
-from pika.exceptions import AMQPChannelError, AMQPError
+from pika.exceptions import AMQPError
 
-from publisher.acks import Acks
-from publisher.backoff import FIRST_S, LONGEST_S, delays
-from publisher.bus import Delivery, HeaderValue, Message
+from publisher.backoff import FIRST_S, delays
+from publisher.bus import Delivery, Message
 from publisher.confirms import Confirms, fail, failed
-from publisher.delivery import HeldDelivery, Settlement
 from publisher.mailbox import LoopThread, Mailbox
+from publisher.rabbitmq_channel import Channel, ChannelOver, words
+from publisher.rabbitmq_consumers import Consumer, Watching, Working
 from schemas.errors import BadSetting, BusError, NotPublished, Unroutable
 from schemas.topology import Topology
 
@@ -38,12 +35,10 @@ logger = logging.getLogger(__name__)
 HEARTBEAT_S = 10
 #: For one address: TCP, TLS and AMQP together. A host that drops packets must not hold up the next URL for long.
 CONNECT_S = 5
-#: How long a delivery is kept back whose copy the broker refused: a full queue needs time, a hot loop does not help.
-REFUSED_S = 3.0
-#: What a live view that cannot keep up may fall behind, in messages; the oldest are dropped.
-LIVE_MESSAGES = 10_000
 #: How long the broker may take to answer a question.
 ANSWER_S = 10.0
+#: A channel that lasted for so long had no trouble to begin with: the next one is opened without a long wait.
+STEADY_S = 10.0
 
 
 class RabbitBus:
@@ -61,7 +56,7 @@ class RabbitBus:
         self._exchanges = {"", *(exchange.name for exchange in topology.exchanges)}
         self._session: _Session | None = None
         self._absence = "the broker was not reached yet"
-        self._consumers: dict[_Consumer, None] = {}
+        self._consumers: dict[Consumer, None] = {}
         self._life: asyncio.Task[None] | None = None
         self._closed = False
         self._thread = LoopThread("bus") if loop is None else None
@@ -83,11 +78,11 @@ class RabbitBus:
             return failed(NotPublished("the event loop of the bus is closed"))
         return future
 
-    def consume(self, queue: str, handle: Callable[[Delivery], None], *, prefetch: int) -> "_Consumer":
-        return self._begin(_Working(self._mailbox, self._publish_now, self.topology, queue, handle, prefetch))
+    def consume(self, queue: str, handle: Callable[[Delivery], None], *, prefetch: int) -> Consumer:
+        return self._begin(Working(self._mailbox, self._publish_now, self.topology, queue, handle, prefetch))
 
-    def subscribe(self, exchange: str, routing_key: str, handle: Callable[[Message], None]) -> "_Consumer":
-        return self._begin(_Watching(self._mailbox, exchange, routing_key, handle))
+    def subscribe(self, exchange: str, routing_key: str, handle: Callable[[Message], None]) -> Consumer:
+        return self._begin(Watching(self._mailbox, exchange, routing_key, handle))
 
     def depth(self, queue: str) -> int:
         if self._mailbox.on_loop:
@@ -97,11 +92,11 @@ class RabbitBus:
             raise BusError(self._absence)
         try:
             return asyncio.run_coroutine_threadsafe(session.depth(queue), self._loop).result(ANSWER_S)
-        except (AMQPError, TimeoutError) as error:
-            raise BusError(f"the broker does not tell the depth of {queue}: {_words(error)}") from error
+        except (AMQPError, ChannelOver, TimeoutError) as error:
+            raise BusError(f"the broker does not tell the depth of {queue}: {words(error)}") from error
 
     def close(self, timeout_s: float = 5.0) -> None:
-        if self._closed:
+        if self._closed or self._loop.is_closed():
             return
         self._closed = True
         done = asyncio.run_coroutine_threadsafe(self._shut(timeout_s), self._loop)
@@ -130,15 +125,14 @@ class RabbitBus:
         else:
             session.outlet.publish(message, future)
 
-    def _begin(self, consumer: "_Consumer") -> "_Consumer":
+    def _begin(self, consumer: Consumer) -> Consumer:
         self._mailbox.post(self._begin_now, consumer)
         return consumer
 
-    def _begin_now(self, consumer: "_Consumer") -> None:
-        self._consumers = {each: None for each in self._consumers if not each.cancelled}
-        self._consumers[consumer] = None
+    def _begin_now(self, consumer: Consumer) -> None:
+        self._consumers = {each: None for each in (*self._consumers, consumer) if not each.finished}
         if self._session:
-            self._session.keep(consumer.use, until=consumer.is_over)
+            self._session.keep(consumer.use, until=lambda: consumer.cancelled)
 
     def _flush(self) -> None:
         for consumer in self._consumers:
@@ -151,7 +145,7 @@ class RabbitBus:
             try:
                 connection, lost = await _open(parameters, self._loop)
             except (AMQPError, OSError, TimeoutError) as error:
-                self._tell_absent(f"the broker at {_place(parameters)} cannot be reached: {_words(error)}")
+                self._tell_absent(f"the broker at {_place(parameters)} cannot be reached: {words(error)}")
                 failures += 1
                 if failures % len(self._parameters) == 0:
                     await asyncio.sleep(next(waits))
@@ -165,14 +159,14 @@ class RabbitBus:
         session = _Session(connection, lost, self.topology, self.refusals)
         try:
             await session.declare()
-            logger.info("connected to %s", _place(connection.params))
-            self._absence, self._session = "the connection to the broker was lost", session
+            self._session = session
             session.keep(session.publish)
             for consumer in self._consumers:
-                session.keep(consumer.use, until=consumer.is_over)
-            return _words(await asyncio.shield(lost))
-        except AMQPError as error:
-            return _words(error)
+                self._begin_now(consumer)
+            logger.info("connected to %s", _place(connection.params))
+            return words(await asyncio.shield(lost))
+        except (AMQPError, ChannelOver) as error:
+            return words(error)
         finally:
             self._session = None
             await session.end()
@@ -215,7 +209,7 @@ class _Session:
         connection.add_on_connection_blocked_callback(self._on_blocked)
         connection.add_on_connection_unblocked_callback(self._on_unblocked)
 
-    def keep(self, use: "Callable[[_Channel], Awaitable[None]]", *, until: Callable[[], bool] = lambda: False) -> None:
+    def keep(self, use: "Callable[[Channel], Awaitable[None]]", *, until: Callable[[], bool] = lambda: False) -> None:
         """Have *use* use a channel, and a new one each time it returns or its channel was closed, *until* that says so."""
         task = asyncio.create_task(self._keep(use, until))
         self._tasks.add(task)
@@ -225,30 +219,33 @@ class _Session:
         """Declare the whole topology. What the broker refuses is logged once, and the rest is declared all the same."""
         async with self._declaring:
             refused: dict[str, str] = {}
-            channel: _Channel | None = None
+            channel: Channel | None = None
             for what, method, arguments in _declarations(self._topology):
-                channel = channel or await self._channel()
+                channel = channel or await Channel.open(self._connection)
                 try:
                     await channel.call(method, **arguments)
-                except AMQPChannelError as error:
-                    refused[what], channel = _words(error), None
+                except ChannelOver as over:
+                    refused[what], channel = str(over), None
+                    if self._lost.done():
+                        raise
             if channel:
                 channel.close()
             self._tell_refused(refused)
 
-    async def publish(self, channel: "_Channel") -> None:
+    async def publish(self, channel: "Channel") -> None:
         """Be the outlet for published messages until the channel closes."""
         outlet = _Outlet(channel)
         await outlet.open()
         self.outlet = outlet
         try:
-            await channel.until_closed()
+            await channel.until_over()
         finally:
             self.outlet = None
-            outlet.confirms.lose(_words(self._reason(channel)))
+            outlet.confirms.lose(words(self._lost.result()) if self._lost.done() else channel.reason)
 
     async def depth(self, queue: str) -> int:
-        channel = await self._channel()
+        """Raises: ChannelOver when there is no such queue."""
+        channel = await Channel.open(self._connection)
         answer = await channel.call("queue_declare", queue=queue, passive=True)
         channel.close()
         return int(answer.method.message_count)
@@ -263,33 +260,30 @@ class _Session:
             self._connection.close()
         await asyncio.wait((self._lost,), timeout=1.0)
 
-    async def _keep(self, use: "Callable[[_Channel], Awaitable[None]]", until: Callable[[], bool]) -> None:
-        waits, since = delays(), asyncio.get_running_loop().time()
+    async def _keep(self, use: "Callable[[Channel], Awaitable[None]]", until: Callable[[], bool]) -> None:
+        loop, waits, told = asyncio.get_running_loop(), delays(), ""
         while not until():
-            channel = await self._channel()
+            began, channel = loop.time(), await Channel.open(self._connection)
             try:
                 await use(channel)
-            except AMQPChannelError as error:
-                logger.warning("a channel was closed, another will be opened: %s", _words(error))
+            except ChannelOver as over:
+                told = self._tell_over(str(over), told, silent=until())
             finally:
                 channel.close()
-            if until():
-                return
-            now = asyncio.get_running_loop().time()
-            waits, since = (delays() if now - since > LONGEST_S * 2 else waits), now
+            waits = delays() if loop.time() - began > STEADY_S else waits
             await asyncio.sleep(next(waits))
             await self.declare()
 
-    async def _channel(self) -> "_Channel":
-        return await _Channel.open(self._connection)
-
-    def _reason(self, channel: "_Channel") -> Exception:
-        return self._lost.result() if self._lost.done() else channel.reason
+    def _tell_over(self, why: str, told: str, *, silent: bool) -> str:
+        """A warning for each new reason; the loss of the whole connection is told elsewhere."""
+        if not silent and not self._lost.done():
+            (logger.debug if why == told else logger.warning)("a channel was closed, another will be opened: %s", why)
+        return why
 
     def _tell_refused(self, refused: Mapping[str, str]) -> None:
         for what, why in refused.items():
             if self._refusals.get(what) != why:
-                logger.error("the broker refuses to declare %s; it is used as it is. The broker says: %s", what, why)
+                logger.error("the broker refuses to declare %s, which is used as it is; it says: %s", what, why)
         self._refusals.clear()
         self._refusals.update(refused)
 
@@ -312,57 +306,10 @@ class _Session:
             self._connection.close()
 
 
-class _Channel:
-    """A pika channel, its calls awaitable. They raise what closed the channel, an AMQPError."""
-
-    def __init__(self, raw: Any) -> None:
-        self.raw = raw
-        self._over: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
-        raw.add_on_close_callback(lambda _channel, reason: self.give_up(reason))
-        raw.add_on_cancel_callback(
-            lambda frame: self.give_up(AMQPChannelError(f"the broker cancelled consumer {frame.method.consumer_tag}"))
-        )
-
-    @classmethod
-    async def open(cls, connection: Any) -> "_Channel":
-        opened: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        channel = cls(connection.channel(on_open_callback=opened.set_result))
-        await channel._first(opened)
-        return channel
-
-    async def call(self, method: str, **arguments: object) -> Any:
-        """Call a method of pika's Channel and wait for the broker's answer."""
-        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        getattr(self.raw, method)(**arguments, callback=answer.set_result)
-        return await self._first(answer)
-
-    async def until_closed(self) -> None:
-        raise await asyncio.shield(self._over)
-
-    def give_up(self, reason: Exception) -> None:
-        """End `until_closed` and every call: the channel is closed, or of no use any more."""
-        if not self._over.done():
-            self._over.set_result(reason)
-
-    @property
-    def reason(self) -> Exception:
-        return self._over.result() if self._over.done() else AMQPChannelError("the channel is not used any more")
-
-    def close(self) -> None:
-        if self.raw.is_open:
-            self.raw.close()
-
-    async def _first(self, answer: "asyncio.Future[Any]") -> Any:
-        await asyncio.wait((answer, self._over), return_when=asyncio.FIRST_COMPLETED)
-        if not answer.done():
-            raise self._over.result()
-        return answer.result()
-
-
 class _Outlet:
     """The channel that publishes, in confirm mode."""
 
-    def __init__(self, channel: _Channel) -> None:
+    def __init__(self, channel: Channel) -> None:
         self.confirms = Confirms()
         self._channel = channel
 
@@ -376,7 +323,7 @@ class _Outlet:
         try:
             self._channel.raw.basic_publish(*target, message.body, _properties(message), mandatory=True)
         except Exception as error:  # closed a moment ago, or cannot be written as AMQP: nothing was sent, no number taken
-            fail(future, NotPublished(f"message {message.message_id} cannot be sent: {_words(error)}"))
+            fail(future, NotPublished(f"message {message.message_id} cannot be sent: {words(error)}"))
         else:
             self.confirms.expect(message, future)
 
@@ -386,148 +333,6 @@ class _Outlet:
     def _on_confirm(self, frame: Any) -> None:
         method = frame.method
         self.confirms.settle(method.delivery_tag, multiple=method.multiple, positive=method.NAME == "Basic.Ack")
-
-
-class _Consumer:
-    """A wish to be handed messages, that outlives channels and connections."""
-
-    def __init__(self, mailbox: Mailbox) -> None:
-        self.cancelled = False
-        self._mailbox = mailbox
-        #: Held while a message is handed over, so that none is once `cancel` has returned; a handler may cancel, too.
-        self._handing = threading.RLock()
-        self._channel: _Channel | None = None
-        self._tag = ""
-
-    def cancel(self) -> None:
-        with self._handing:
-            self.cancelled = True
-        self._mailbox.post(self._stop)
-
-    async def use(self, channel: _Channel) -> None:
-        """Consume on *channel* until it is closed, or until all is settled after a cancel."""
-        raise NotImplementedError
-
-    def is_over(self) -> bool:
-        return self.cancelled
-
-    def flush(self) -> None:
-        """Tell the broker what was settled since."""
-
-    def hand(self, call: Callable[[Any], None], item: object) -> bool:
-        """False when the consumer was cancelled before."""
-        with self._handing:
-            if self.cancelled:
-                return False
-            try:
-                call(item)
-            except Exception:  # a handler has promised not to raise; what it was given stays in its hand
-                logger.exception("the handler of a message failed")
-            return True
-
-    def _stop(self) -> None:
-        if self._channel and self._channel.raw.is_open and self._tag:
-            self._channel.raw.basic_cancel(self._tag)
-            self._tag = ""
-        self.flush()
-
-
-class _Working(_Consumer):
-    """Takes the messages of a queue and settles them. A channel of its own carries its prefetch (quorum queues refuse a
-    channel-wide one, https://www.rabbitmq.com/docs/quorum-queues#global-qos) and makes its tags one rising row."""
-
-    def __init__(
-        self,
-        mailbox: Mailbox,
-        publish: "Callable[[Message, Future[None]], None]",
-        topology: Topology,
-        queue: str,
-        handle: Callable[[Delivery], None],
-        prefetch: int,
-    ) -> None:
-        super().__init__(mailbox)
-        self._publish = publish
-        self._topology = topology
-        self._queue = queue
-        self._handle = handle
-        self._prefetch = prefetch
-        self._acks = Acks()
-
-    async def use(self, channel: _Channel) -> None:
-        self._channel, self._acks = channel, Acks()
-        await channel.call("basic_qos", prefetch_count=self._prefetch)
-        self._tag = channel.raw.basic_consume(self._queue, functools.partial(self._on_message, channel))
-        await channel.until_closed()
-
-    def flush(self) -> None:
-        channel = self._channel
-        if channel is None or not channel.raw.is_open:
-            return
-        for tag, multiple in self._acks.flush():
-            channel.raw.basic_ack(tag, multiple)
-        if self.cancelled and self._acks.idle:
-            channel.give_up(AMQPChannelError("the consumer was cancelled and all it held is settled"))
-
-    def _on_message(self, channel: _Channel, _raw: Any, method: Any, properties: Any, body: bytes) -> None:
-        tag = method.delivery_tag
-        self._acks.hold(tag)
-        settle = functools.partial(self._mailbox.post, self._settle, channel, tag)
-        message = _message(method, properties, body)
-        delivery = HeldDelivery(message, self._queue, bool(method.redelivered), self._topology, settle)
-        if not self.hand(self._handle, delivery):
-            self._requeue(channel, tag)
-
-    def _settle(self, channel: _Channel, tag: int, settlement: Settlement) -> None:
-        if channel is not self._channel or not channel.raw.is_open:
-            return  # the broker has taken the message back, and delivers it again
-        if settlement.requeue:
-            self._requeue(channel, tag)
-        elif settlement.copy is None:
-            self._acks.settle(tag)
-        else:
-            copied: Future[None] = Future()
-            copied.add_done_callback(functools.partial(self._mailbox.post, self._copied, channel, tag))
-            self._publish(settlement.copy, copied)
-
-    def _copied(self, channel: _Channel, tag: int, copied: "Future[None]") -> None:
-        """The original goes only when its copy is there. Where the broker refuses it, the message is delivered again."""
-        error = copied.exception()
-        if error is None:
-            self._settle(channel, tag, Settlement())
-        elif channel is self._channel and channel.raw.is_open:
-            logger.error("the copy of a message of %s was refused, it is delivered again: %s", self._queue, error)
-            loop = asyncio.get_running_loop()
-            loop.call_later(REFUSED_S, self._settle, channel, tag, Settlement(requeue=True))
-
-    def _requeue(self, channel: _Channel, tag: int) -> None:
-        self._acks.drop(tag)
-        channel.raw.basic_nack(tag, requeue=True)
-
-
-class _Watching(_Consumer):
-    """A live view: a queue of its own that ends with the channel, nothing acknowledged."""
-
-    def __init__(self, mailbox: Mailbox, exchange: str, routing_key: str, handle: Callable[[Message], None]) -> None:
-        super().__init__(mailbox)
-        self._exchange = exchange
-        self._routing_key = routing_key
-        self._handle = handle
-
-    async def use(self, channel: _Channel) -> None:
-        self._channel = channel
-        limit = {"x-max-length": LIVE_MESSAGES}
-        declared = await channel.call("queue_declare", queue="", exclusive=True, auto_delete=True, arguments=limit)
-        queue = declared.method.queue
-        await channel.call("queue_bind", queue=queue, exchange=self._exchange, routing_key=self._routing_key)
-        self._tag = channel.raw.basic_consume(queue, self._on_message, auto_ack=True)
-        await channel.until_closed()
-
-    def flush(self) -> None:
-        if self.cancelled and self._channel:
-            self._channel.give_up(AMQPChannelError("the subscription was cancelled"))
-
-    def _on_message(self, _raw: Any, method: Any, properties: Any, body: bytes) -> None:
-        self.hand(self._handle, _message(method, properties, body))
 
 
 async def _open(parameters: Any, loop: asyncio.AbstractEventLoop) -> "tuple[AsyncioConnection, asyncio.Future[Exception]]":
@@ -570,12 +375,6 @@ def _place(parameters: Any) -> str:
     return f"{parameters.host}:{parameters.port}, vhost {parameters.virtual_host}"
 
 
-def _words(error: BaseException) -> str:
-    """pika's errors hold the broker's words somewhere below, or only have a `repr`."""
-    text = getattr(error, "reply_text", "") or (str(error.args[0]) if len(error.args) == 1 else "")
-    return text or repr(error)
-
-
 def _declarations(topology: Topology) -> Iterator[tuple[str, str, dict[str, object]]]:
     """What to declare, in words, and the method of pika's Channel that does it with its arguments."""
     for exchange in topology.exchanges:
@@ -597,20 +396,3 @@ def _properties(message: Message) -> Any:
         type=message.type or None,
         headers=dict(message.headers),
     )
-
-
-def _message(method: Any, properties: Any, body: bytes) -> Message:
-    return Message(
-        exchange=method.exchange,
-        routing_key=method.routing_key,
-        body=body,
-        message_id=properties.message_id or "",
-        type=properties.type or "",
-        content_type=properties.content_type or "application/octet-stream",
-        headers=_scalars(properties.headers or {}),
-    )
-
-
-def _scalars(headers: Mapping[str, Any]) -> dict[str, HeaderValue]:
-    """AMQP knows tables, arrays, dates and more; RabbitMQ's own `x-death` is one, and nothing of ours needs them."""
-    return {name: value for name, value in headers.items() if value is None or isinstance(value, str | int | bool)}
