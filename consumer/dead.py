@@ -24,6 +24,11 @@ def known_id(message: Message) -> str | None:
         return None
 
 
+def has_id(message: Message) -> bool:
+    """Whether the job in *message* (a valid one) is named."""
+    return bool(message.message_id or load_object(message.body).get("job_id"))
+
+
 def sealed_body(body: bytes, sealer: Sealer) -> bytes:
     """*body* with its `api_key` sealed, so that it can be replayed but not read; made unreadable where it is no JSON."""
     try:

