@@ -15,8 +15,9 @@ import polars as pl
 
 from consumer.push.rules import MOST_DIGITS, RULES, Rule, few_digits, rule_of_format
 
-#: Values of the first batch on which hopeless rules are dropped.
-FIRST_LOOK = 256
+#: Values of the first batch on which hopeless rules are dropped: the plainly hopeless ones on a few of them.
+FIRST_GLANCE = 16
+FIRST_LOOK = 128
 
 #: A rule lives on, though it cannot win any more, while its misfits are few: its count makes the reason for `text`.
 FEW_MISFITS = 10
@@ -85,6 +86,23 @@ class Trial:
         return rule.family != "boolean" and any(rule.fits(token) for token in self.tokens)
 
 
+@dataclass
+class Answer:
+    """What one query told of one column of a batch."""
+
+    longest: int = 0  #: bytes
+    marked: bool = False
+    fits: dict[str, int] = field(default_factory=dict)  #: rule -> cells that fit it
+
+    def take(self, what: str, value: int | bool | None) -> None:
+        if what == "longest":
+            self.longest = int(value or 0)
+        elif what == "marked":
+            self.marked = self.marked or bool(value)
+        else:
+            self.fits[what.removeprefix("fit ")] = int(value or 0)
+
+
 class Inference:
     """Feeds on batches, answers with the evidence of each column."""
 
@@ -109,34 +127,44 @@ class Inference:
         for evidence, column, first in zip(self.evidence, columns, fresh, strict=True):
             if first and evidence.open and not evidence.keep_all:
                 self._first_look(evidence, column)
-        counts = self._count(frame)
+        answers = self._ask(frame)
         for position, (evidence, column) in enumerate(zip(self.evidence, columns, strict=True)):
             if evidence.open and column.null_count() < len(column):
-                _Step(self, evidence, column, row_numbers, counts.get(position, {})).run()
+                step = _Step(self, evidence, column, row_numbers, answers[position])
+                if not step.is_settled():
+                    step.run()
 
     def _first_look(self, evidence: Evidence, column: pl.Series) -> None:
-        """Drop the rules that most of the first values do not fit."""
+        """Drop the rules that most of the first values do not fit; of those that hardly any fits, a few values decide."""
         head = column.drop_nulls().head(FIRST_LOOK)
-        typed = head.filter(~head.is_in(list(self.trial.tokens))) if len(head) else head
-        for one in evidence.open:
-            values = head if one.rule.family == "boolean" else typed
-            one.dropped = len(values) > 0 and 2 * int(matches(values, one.rule).sum() or 0) < len(values)
+        texts = head.to_list()
+        for size in (FIRST_GLANCE, FIRST_LOOK):
+            values = texts[:size]
+            typed = [value for value in values if value not in self.trial.tokens]
+            for one in evidence.open:
+                seen = values if one.rule.family == "boolean" else typed
+                one.dropped = bool(seen) and 2 * sum(map(one.rule.fits, seen)) < len(seen)
 
-    def _count(self, frame: pl.DataFrame) -> dict[int, dict[str, int]]:
-        """For every column's leading rules how many cells fit: one parallel query for the whole batch."""
-        asked = []
+    def _ask(self, frame: pl.DataFrame) -> dict[int, "Answer"]:
+        """For every column with open candidates: how many cells fit each of its leading rules, how long its longest
+        cell is, and whether any has clock marks. One parallel query for the whole batch."""
+        query: list[pl.Expr] = []
         for position, evidence in enumerate(self.evidence):
+            if not evidence.open:
+                continue
+            cell = pl.nth(position)
+            query.append(cell.str.len_bytes().max().alias(f"{position} longest"))
             for one in leading(evidence.open):
-                asked.append((position, one.rule))
-        if not asked:
-            return {}
-        query = [pl.nth(position).str.contains(rule.anchored).sum().alias(str(i)) for i, (position, rule) in enumerate(asked)]
-        answer = frame.select(query).row(0)
-        counts: dict[int, dict[str, int]] = {}
-        for (position, rule), count in zip(asked, answer, strict=True):
-            counts.setdefault(position, {})[rule.name] = int(count or 0)
-        return counts
-
+                query.append(cell.str.contains(one.rule.anchored).sum().alias(f"{position} fit {one.rule.name}"))
+            clocks = any(one.rule.rich == "timestamp" and one.fits for one in leading(evidence.open))
+            if clocks and not (evidence.meridiem and evidence.offset):
+                query.append(cell.str.contains(_CLOCK_MARKS).any().alias(f"{position} marked"))
+        found = frame.select(query).row(0, named=True) if query else {}
+        answers: dict[int, Answer] = {}
+        for name, value in found.items():
+            position, _, what = name.partition(" ")
+            answers.setdefault(int(position), Answer()).take(what, value)
+        return answers
 
 def leading(candidates: Sequence[Candidate]) -> list[Candidate]:
     """Those that no other of *candidates* is tried before."""
@@ -166,21 +194,29 @@ class _Step:
     """One column, one batch: try the open candidates on the values that could still tell something about them."""
 
     def __init__(
-        self, inference: Inference, evidence: Evidence, column: pl.Series, row_numbers: Sequence[int],
-        counts: Mapping[str, int],
-    ) -> None:  # fmt: skip
+        self, inference: Inference, evidence: Evidence, column: pl.Series, row_numbers: Sequence[int], answer: Answer
+    ) -> None:
         self.trial, self.token_like = inference.trial, inference._token_like
-        self.evidence, self.column, self.rows, self.counts = evidence, column, row_numbers, counts
+        self.evidence, self.column, self.rows, self.answer = evidence, column, row_numbers, answer
         self.present = len(column) - column.null_count()
-        self.long = False
+        self.long = answer.longest > MOST_DIGITS
         self.rests: dict[str, pl.DataFrame | None] = {}  #: name -> misfits; None: there are none
         self._indexed: pl.DataFrame | None = None
         self._typed: pl.DataFrame | None = None
 
+    def is_settled(self) -> bool:
+        """Whether this batch can tell nothing new: every cell fits every leading rule, without a closer look."""
+        return not self.answer.marked and all(self._told(one) for one in leading(self.evidence.open))
+
+    def _told(self, one: Candidate) -> bool:
+        rule = one.rule
+        closer = (rule.proof and not one.proven) or (rule.layout and rule.layout.month_name)
+        if rule.family == "number" and (self.long or (self._integers() and self.answer.longest > _SHORT_INTEGER)):
+            return False
+        return not closer and not self.token_like[rule.name] and self.answer.fits.get(rule.name) == self.present
+
     def run(self) -> None:
-        longest = int(self.column.str.len_bytes().max() or 0)  # type: ignore[call-overload]
-        self.long = longest > MOST_DIGITS
-        if longest > _SHORT_INTEGER and self._integers():
+        if self.answer.longest > _SHORT_INTEGER and self._integers():
             self.evidence.small_integers = self._fit_64_bits()
         for one in self.evidence.open:
             self._try(one)
@@ -206,7 +242,7 @@ class _Step:
     def _all(self, rule: Rule) -> pl.DataFrame | None:
         """All values that *rule* is to be tried on; None if all of them are known to fit it."""
         long = self.long and rule.family == "number"
-        if self.counts.get(rule.name) == self.present and not long and not self.token_like[rule.name]:
+        if self.answer.fits.get(rule.name) == self.present and not long and not self.token_like[rule.name]:
             if rule.proof or rule.rich == "timestamp" or (rule.layout and rule.layout.month_name):
                 return self.indexed
             return None
@@ -230,14 +266,14 @@ class _Step:
         return self._typed
 
     def _misfits(self, base: pl.DataFrame, rule: Rule) -> pl.DataFrame | None:
-        if self.counts.get(rule.name) == self.present and not (self.long and rule.family == "number"):
+        if self.answer.fits.get(rule.name) == self.present and not (self.long and rule.family == "number"):
             return None
         rest = base.filter(~matches(base["value"], rule))
         return rest if len(rest) else None
 
     def _look_at_clock(self, base: pl.DataFrame | None) -> None:
         evidence = self.evidence
-        if base is None or (evidence.meridiem and evidence.offset):
+        if base is None or not self.answer.marked and self.answer.fits or (evidence.meridiem and evidence.offset):
             return
         marked = base["value"].filter(base["value"].str.contains(_CLOCK_MARKS))
         evidence.meridiem = evidence.meridiem or bool(marked.str.contains(_MERIDIEM).any())

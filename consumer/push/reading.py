@@ -1,9 +1,9 @@
 """A table while it is read: cells cleaned, forced types enforced, types inferred, batch by batch."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import polars as pl
 import pyarrow as pa
@@ -20,13 +20,16 @@ from consumer.push.table import Batch, Column, Heading, Tally
 from schemas.errors import FileError
 
 
+T = TypeVar("T")
+
+
 class Reader(Protocol):
     """DelimitedReader, RowsReader."""
 
     heading: Heading
     names: list[Name]
 
-    def pieces(self, tally: Tally, short: "Short") -> Iterator[Parsed]: ...
+    def pieces(self, tally: Tally, short: "Short", prepare: Callable[[Parsed], T]) -> Iterator[T]: ...
 
 
 class Short(Protocol):
@@ -153,11 +156,12 @@ class ReadTable:
         def count_short(cells: int, rows: int) -> None:
             short[cells] += rows
 
-        for piece in self._reader.pieces(tally, count_short):
-            frame, cells = clean(piece.cells, self._wishes.unstripped)
-            part = Part(frame, cells, piece.row_numbers)
-            filled = filled_rows(frame)
-            tally.blank_skipped += blanks.skipped(filled, len(frame))
+        def prepare(piece: Parsed) -> tuple[Part, pl.Series | None]:
+            part = clean(piece, self._wishes.unstripped)
+            return part, filled_rows(part.frame)
+
+        for part, filled in self._reader.pieces(tally, count_short, prepare):
+            tally.blank_skipped += blanks.skipped(filled, len(part.frame))
             if filled is not None:
                 part = part.where(filled)
             for position, rule in rules.items():
@@ -211,24 +215,6 @@ class ReadTable:
         )
 
 
-def clean(cells: pa.RecordBatch, unstripped: frozenset[int]) -> tuple[pl.DataFrame, pa.RecordBatch]:
-    """Cells trimmed, "" as null; Arrow columns that this did not change are handed on as they are."""
-    frame = pl.DataFrame(pl.from_arrow(cells))
-    stripped = [position for position in range(frame.width) if position not in unstripped]
-    trimmed = frame.with_columns(pl.nth(stripped).str.strip_chars(WHITESPACE)) if stripped else frame
-    result = trimmed.with_columns(pl.when(pl.all() != "").then(pl.all()))
-    changed = [
-        (result.to_series(i).str.len_bytes().sum(), result.to_series(i).null_count())
-        != (frame.to_series(i).str.len_bytes().sum(), frame.to_series(i).null_count())
-        for i in range(frame.width)
-    ]
-    columns = [
-        result.to_series(i).to_arrow(compat_level=pl.CompatLevel.oldest()).cast(pa.string()) if changed[i] else cells.column(i)
-        for i in range(frame.width)
-    ]
-    return result, record_batch(columns)
-
-
 @dataclass(frozen=True)
 class Part:
     """Some rows in both forms, with their numbers."""
@@ -244,6 +230,31 @@ class Part:
 
     def head(self, rows: int) -> "Part":
         return Part(self.frame.head(rows), self.cells.slice(0, rows), self.numbers[:rows])
+
+
+def clean(piece: Parsed, unstripped: frozenset[int]) -> Part:
+    """Cells trimmed, "" as null; Arrow columns that this did not change are handed on as they are."""
+    frame = pl.DataFrame(pl.from_arrow(piece.cells))
+    stripped = [position for position in range(frame.width) if position not in unstripped]
+    trimmed = frame.with_columns(pl.nth(stripped).str.strip_chars()) if stripped else frame
+    result = trimmed.with_columns(pl.when(pl.all() != "").then(pl.all()))
+    columns = [
+        cells if same else as_arrow(series)
+        for cells, series, same in zip(piece.cells.columns, result, _unchanged(frame, result), strict=True)
+    ]
+    return Part(result, record_batch(columns), piece.row_numbers)
+
+
+def _unchanged(before: pl.DataFrame, after: pl.DataFrame) -> list[bool]:
+    """For each column whether trimming took nothing away."""
+    sizes = [one.select(pl.all().str.len_bytes().cast(pl.Int64).sum()).row(0) for one in (before, after)]
+    nulls = [[column.null_count() for column in one] for one in (before, after)]
+    return [size[0] == size[1] and null[0] == null[1] for size, null in zip(zip(*sizes), zip(*nulls), strict=True)]
+
+
+def as_arrow(series: pl.Series) -> pa.Array:
+    """As Arrow's plain `string`."""
+    return series.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(pa.string())
 
 
 class Blanks:

@@ -8,6 +8,7 @@ are checked against the calendar by the expression itself: 29 February matches i
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import permutations
 
 from consumer.push.layouts import Layout
@@ -51,12 +52,17 @@ class Rule:
 
     def fits(self, text: str) -> bool:
         """For single values; columns go through Polars (infer.py)."""
-        return re.fullmatch(self.pattern, text) is not None and (self.family != "number" or few_digits(text))
+        return _compiled(self.pattern).fullmatch(text) is not None and (self.family != "number" or few_digits(text))
+
+
+@lru_cache(maxsize=128)
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern)
 
 
 def few_digits(text: str) -> bool:
     """No more than MOST_DIGITS, the exponent's not counted."""
-    return sum(character.isdigit() for character in re.split("[eE]", text, maxsplit=1)[0]) <= MOST_DIGITS
+    return len(text) <= MOST_DIGITS or sum(character.isdigit() for character in re.split("[eE]", text, maxsplit=1)[0]) <= MOST_DIGITS
 
 
 # ------------------------------------------------------------------------------------------------------------ numbers

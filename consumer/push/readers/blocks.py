@@ -12,11 +12,18 @@ _LF, _CR = 10, 13
 
 @dataclass(frozen=True)
 class Cut:
-    """data[:end] ends with a whole record. *regular*: every quote in it stands where one belongs, so every CSV parser
-    reads it alike; not so, `end` is just the last line break and a quoted cell may go on behind it."""
+    """data[:end] ends with a whole record; `end` 0: there is none.
+
+    regular   every quote in it stands where one belongs, so every CSV parser reads it alike. Not so, `end` is just the
+              last line break, and a quoted cell may go on behind it.
+    lines     line breaks (LF, CR or CRLF) in it.
+    spanning  there are line breaks inside quoted cells. Known of regular ones only.
+    """
 
     end: int
     regular: bool
+    lines: int = 0
+    spanning: bool = False
 
 
 def places(data: bytes, byte: int) -> Places:
@@ -24,22 +31,27 @@ def places(data: bytes, byte: int) -> Places:
     return np.flatnonzero(np.frombuffer(data, dtype=np.uint8) == byte)
 
 
-def cut(data: bytes, quote: str | None, delimiter: str) -> Cut:
-    """The longest piece from the start of *data* (a record's start) that holds whole records; `end` 0: there is none."""
-    if quote is None or quote.encode() not in data:
-        return Cut(last_break(data, len(data)), True)
-    quotes = places(data, ord(quote))
-    if not _regular(data, quotes, ord(delimiter)):
+def cut(data: bytes, quote: str | None, delimiter: str, *, final: bool = False) -> Cut:
+    """The longest piece from the start of *data* (a record's start) that holds whole records; all of it if it is the
+    *final* one and no quote is left open."""
+    quotes = places(data, ord(quote)) if quote and quote.encode() in data else None
+    if quotes is not None and not _regular(data, quotes, ord(delimiter)):
         return Cut(last_break(data, len(data)), False)
-    end = last_break(data, len(data))
-    while end and (before := int(np.searchsorted(quotes, end - 1))) % 2:
-        end = last_break(data, int(quotes[before - 1]))
-    return Cut(end, True)
-
-
-def balanced(data: bytes, quote: str | None) -> bool:
-    """Whether every quote that opens in a regular block also closes."""
-    return quote is None or data.count(quote.encode()) % 2 == 0
+    ends, behind = _line_ends(data)
+    if quotes is None:
+        outside, spanning = len(ends), False
+    else:
+        before = np.searchsorted(quotes, ends)
+        odd = before % 2 == 1
+        outside = len(ends) if not odd.any() else int(np.flatnonzero(~odd)[-1]) + 1 if not odd.all() else 0
+        spanning = bool(odd[:outside].any())
+    if final and (quotes is None or len(quotes) % 2 == 0):
+        return Cut(len(data), True, len(ends), spanning)
+    if outside and behind[outside - 1] == len(data) and data.endswith(b"\r"):
+        outside -= 1  # half a CRLF, perhaps
+        if quotes is not None:
+            return cut(data[: int(behind[outside - 1])] if outside else b"", quote, delimiter)
+    return Cut(int(behind[outside - 1]) if outside else 0, True, outside, spanning)
 
 
 def last_break(data: bytes, end: int) -> int:
@@ -77,12 +89,6 @@ class Lines:
     starts: npt.NDArray[np.int64]
     blank: int
     breaks: int
-
-
-def breaks(data: bytes) -> int:
-    """Line breaks in *data*: LF, CR or CRLF."""
-    count = data.count(b"\n")
-    return count + data.count(b"\r") - data.count(b"\r\n") if b"\r" in data else count
 
 
 def lines(data: bytes, quote: str | None) -> Lines:

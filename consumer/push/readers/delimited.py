@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
-from typing import Literal
+from typing import Literal, TypeVar
 
 import pyarrow as pa
 import pyarrow.csv
@@ -28,17 +28,23 @@ from schemas.errors import FileError
 #: Bytes of text that are read, typed and handed on together.
 BLOCK_BYTES = 8 << 20
 
+#: What pyarrow parses at a time within a block; it fits the processor's cache.
+_PARSED_BYTES = 1 << 20
+
 #: The head is read in pieces of this size until it shows enough records.
 _HEAD_BYTES = 256 << 10
 
 #: Records with data that the head should show (tables.md §4), if the file has them.
 _HEAD_RECORDS = 1_000
 
-#: Blocks that are being read ahead of the one handed out.
+#: Blocks that are read ahead of the one handed out, and threads that do it.
 _AHEAD = 2
+_THREADS = 2
 
 #: `fast` is the usual way; `tolerant` leaves pyarrow out (for tests and the benchmark).
 Way = Literal["fast", "tolerant"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -102,17 +108,25 @@ class DelimitedReader:
 
     # ------------------------------------------------------------------------------------------------------ the rows
 
-    def pieces(self, tally: Tally, short: Callable[[int, int], None]) -> Iterator[Parsed]:
-        """The rows, block by block. Counts into *tally* what it finds, and calls short(cells, rows) for padded rows."""
-        with ThreadPoolExecutor(_AHEAD, thread_name_prefix="parse") as pool:
-            ahead: deque[Future[Parsed]] = deque()
+    def pieces(
+        self, tally: Tally, short: Callable[[int, int], None], prepare: Callable[[Parsed], T]
+    ) -> Iterator[T]:
+        """The rows block by block, each through *prepare*, which is called in other threads. Counts into *tally* what it
+        finds, and calls short(cells, rows) for padded rows."""
+
+        def work(task: Callable[[], Parsed]) -> tuple[Parsed, T]:
+            parsed = task()
+            return parsed, prepare(parsed)
+
+        with ThreadPoolExecutor(_THREADS, thread_name_prefix="parse") as pool:
+            ahead: deque[Future[tuple[Parsed, T]]] = deque()
             try:
                 for task in self._tasks(tally):
-                    ahead.append(pool.submit(task))
-                    if len(ahead) >= _AHEAD:
-                        yield _counted(ahead.popleft().result(), tally, short)
+                    ahead.append(pool.submit(work, task))
+                    if len(ahead) > _AHEAD:
+                        yield _counted(*ahead.popleft().result(), tally, short)
                 while ahead:
-                    yield _counted(ahead.popleft().result(), tally, short)
+                    yield _counted(*ahead.popleft().result(), tally, short)
             finally:
                 for future in ahead:
                     future.cancel()
@@ -139,25 +153,19 @@ class DelimitedReader:
         """A task for the first records of *data*, how many bytes they are, and how many lines."""
         if self.dialect.escape:
             return self._scanned(data, line, final)
-        piece = blocks.cut(data, self.dialect.quote, self.dialect.cut)
-        if not piece.regular:
+        piece = blocks.cut(data, self.dialect.quote, self.dialect.cut, final=final)
+        if not piece.regular or (final and not piece.end):
             return self._scanned(data, line, final)
-        if final and piece.end < len(data):
-            if blocks.balanced(data, self.dialect.quote):
-                piece = blocks.Cut(len(data), True)
-            elif not piece.end:
-                return self._scanned(data, line, final)
         if piece.end:
-            whole = data if piece.end == len(data) else data[: piece.end]
-            lines = blocks.breaks(whole)
-            return (lambda: self._parse(whole, line, lines)), piece.end, lines
+            whole = memoryview(data)[: piece.end]
+            return (lambda: self._parse(whole, line, piece)), piece.end, piece.lines
         return self._overlong(data, line) if len(data) > RECORD_BYTES else (None, 0, 0)
 
-    def _parse(self, data: bytes, line: int, lines: int) -> Parsed:
+    def _parse(self, data: memoryview, line: int, piece: blocks.Cut) -> Parsed:
         width, strip = len(self.names), self.options.strip
-        if self.way == "fast" and (parsed := read_fast(data, line, lines, self.dialect, width)) is not None:
+        if self.way == "fast" and (parsed := read_fast(data, line, piece, self.dialect, width)) is not None:
             return parsed
-        return read_regular(data, line, self.dialect, width, strip)
+        return read_regular(bytes(data), line, self.dialect, width, strip)
 
     def _scanned(self, data: bytes, line: int, final: bool) -> tuple[Callable[[], Parsed] | None, int, int]:
         """The block read by the scanner, at once: only it knows where its last record ends."""
@@ -181,16 +189,16 @@ class DelimitedReader:
         return (lambda: parsed), len(text[: record.end].encode()), record.lines
 
 
-def read_fast(data: bytes, line: int, lines: int, dialect: Dialect, width: int) -> Parsed | None:
-    """A regular block by pyarrow, or None if it has a row of another width. *lines*: line breaks in it."""
+def read_fast(data: memoryview, line: int, piece: blocks.Cut, dialect: Dialect, width: int) -> Parsed | None:
+    """A regular block by pyarrow, or None if it has a row of another width."""
     names = [f"c{position}" for position in range(width)]
-    quote = dialect.quote if dialect.quote and dialect.quote.encode() in data else None
+    size_bytes = len(data) + 1 if piece.spanning else _PARSED_BYTES
     try:
         table = pyarrow.csv.read_csv(
-            pa.BufferReader(data),
-            read_options=pyarrow.csv.ReadOptions(column_names=names, block_size=len(data) + 1, use_threads=False),
+            pa.BufferReader(pa.py_buffer(data)),
+            read_options=pyarrow.csv.ReadOptions(column_names=names, block_size=size_bytes, use_threads=False),
             parse_options=pyarrow.csv.ParseOptions(
-                delimiter=dialect.cut, quote_char=quote or False, newlines_in_values=quote is not None
+                delimiter=dialect.cut, quote_char=dialect.quote or False, newlines_in_values=piece.spanning
             ),
             convert_options=pyarrow.csv.ConvertOptions(
                 column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=True, null_values=[""],
@@ -200,9 +208,9 @@ def read_fast(data: bytes, line: int, lines: int, dialect: Dialect, width: int) 
     except pa.ArrowInvalid:
         return None
     cells = table.combine_chunks().to_batches()[0] if table.num_rows else record_batch_of(table)
-    if table.num_rows == lines:
-        return Parsed(cells, range(line, line + lines))
-    found = blocks.lines(data, quote)
+    if table.num_rows == piece.lines + (data[-1] not in b"\r\n"):
+        return Parsed(cells, range(line, line + table.num_rows))
+    found = blocks.lines(bytes(data), dialect.quote)
     if len(found.starts) != table.num_rows:
         return None
     return Parsed(cells, line + found.starts, found.blank)
@@ -212,14 +220,14 @@ def record_batch_of(table: pa.Table) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays([pa.array([], one.type) for one in table.columns], names=table.column_names)
 
 
-def _counted(parsed: Parsed, tally: Tally, short: Callable[[int, int], None]) -> Parsed:
+def _counted(parsed: Parsed, prepared: T, tally: Tally, short: Callable[[int, int], None]) -> T:
     tally.blank_skipped += parsed.blank
     for reject in parsed.rejects:
         tally.reject(reject.row, reject.reason, reject.text)
     tally.rejected += parsed.rejected - len(parsed.rejects)
     for cells, rows in parsed.short.items():
         short(cells, rows)
-    return parsed
+    return prepared
 
 
 def _behind(text: str, records: list[Record]) -> Start:

@@ -15,8 +15,8 @@ USUAL_DELIMITERS = (",", ";", "\t", "|")
 RARE_DELIMITERS = ("^", "~", ":", " ", "\x01")
 
 #: Records and characters that are looked at for each dialect.
-_RECORDS = 300
-_CHARACTERS = 256 << 10
+_RECORDS = 200
+_CHARACTERS = 64 << 10
 
 _SEP_LINE = re.compile(r"\A[\"']?[sS][eE][pP]=(.)[\"']?(?:\r\n|\r|\n|\Z)")
 

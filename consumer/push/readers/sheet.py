@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import pyarrow as pa
 
@@ -11,6 +12,9 @@ from consumer.push.readers.delimited import no_header
 from consumer.push.readers.tolerant import Parsed, record_batch
 from consumer.push.table import Chunk, Heading, Rows, Tally
 from schemas.errors import FileError
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -69,13 +73,15 @@ class RowsReader:
                 break
         return rows, numbers
 
-    def pieces(self, tally: Tally, short: Callable[[int, int], None]) -> Iterator[Parsed]:
+    def pieces(
+        self, tally: Tally, short: Callable[[int, int], None], prepare: Callable[[Parsed], T]
+    ) -> Iterator[T]:
         """As DelimitedReader.pieces; no row is short here."""
         for chunk in self.source.chunks():
             below = _below(chunk, self.after)
             tally.error_cells = self.source.error_cells
             if below.cells.num_rows:
-                yield Parsed(record_batch(below.cells.columns), below.row_numbers)
+                yield prepare(Parsed(record_batch(below.cells.columns), below.row_numbers))
         tally.error_cells = self.source.error_cells
 
 
