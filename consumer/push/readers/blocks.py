@@ -9,6 +9,9 @@ Places = npt.NDArray[np.intp]
 
 _LF, _CR = 10, 13
 
+#: Bytes looked at together; they fit the processor's cache.
+_LOOKED_AT_BYTES = 256 << 10
+
 
 @dataclass(frozen=True)
 class Cut:
@@ -28,7 +31,10 @@ class Cut:
 
 def places(data: bytes, byte: int) -> Places:
     """Where *byte* is in *data*."""
-    return np.flatnonzero(np.frombuffer(data, dtype=np.uint8) == byte)
+    text = np.frombuffer(data, dtype=np.uint8)
+    starts = range(0, len(text), _LOOKED_AT_BYTES)
+    found = [np.flatnonzero(text[start : start + _LOOKED_AT_BYTES] == byte) + start for start in starts]
+    return np.concatenate(found) if found else np.empty(0, dtype=np.intp)
 
 
 def cut(data: bytes, quote: str | None, delimiter: str, *, final: bool = False) -> Cut:

@@ -22,6 +22,9 @@ from consumer.push.table import KEPT_REJECTS, REJECT_TEXT_CHARACTERS, Reject
 #: A record of more bytes is not read: PostgreSQL could hardly store it, and it would take the worker's memory.
 RECORD_BYTES = 32 << 20
 
+#: Rows that are turned into columns at a time: few enough that neither the cache nor the garbage collector suffers.
+_ROWS_AT_ONCE = 500
+
 NEVER_CLOSED = "a quote opens in it that is never closed"
 
 
@@ -50,6 +53,7 @@ class Collector:
         self.width = width
         self.strip = WHITESPACE if strip else ""
         self.rows: list[list[str]] = []
+        self.batches: list[pa.RecordBatch] = []
         self.numbers = array("q")
         self.blank = 0
         self.short: Counter[int] = Counter()
@@ -71,6 +75,13 @@ class Collector:
     def keep(self, row: list[str], number: int) -> None:
         self.rows.append(row)
         self.numbers.append(number)
+        if len(self.rows) >= _ROWS_AT_ONCE:
+            self.flush()
+
+    def flush(self) -> None:
+        columns = zip(*self.rows, strict=True) if self.rows else [()] * self.width
+        self.batches.append(record_batch(pa.array(column, pa.string()) for column in columns))
+        self.rows.clear()
 
     def reject(self, number: int, reason: str, text: str) -> None:
         self.rejected += 1
@@ -81,9 +92,10 @@ class Collector:
         return any(cell.strip(self.strip) if self.strip else cell for cell in cells)
 
     def parsed(self) -> Parsed:
-        columns = zip(*self.rows, strict=True) if self.rows else [()] * self.width
-        batch = record_batch(pa.array(column, pa.string()) for column in columns)
-        return Parsed(batch, self.numbers, self.blank, self.short, self.rejected, tuple(self.rejects))
+        self.flush()
+        cells = pa.Table.from_batches(self.batches).combine_chunks().to_batches()
+        cells = cells[0] if cells else self.batches[0]
+        return Parsed(cells, self.numbers, self.blank, self.short, self.rejected, tuple(self.rejects))
 
 
 def read_regular(data: bytes, line: int, dialect: Dialect, width: int, strip: bool) -> Parsed:
@@ -95,16 +107,15 @@ def read_regular(data: bytes, line: int, dialect: Dialect, width: int, strip: bo
     reader = csvkit.reader([header, *lines], delimiter=dialect.cut, field_size_limit=RECORD_BYTES, **quoting)
     checker = RowChecker(reader, length_mismatch=True)
     collector = Collector(width, strip)
-    keep, numbers, errors = collector.rows.append, collector.numbers.append, checker.errors
+    keep, errors, counter = collector.keep, checker.errors, reader.reader
     start = 0
     for row in checker.checked_rows():
         if errors:
             errors.clear()
-            collector.add_odd(row, line + start, "".join(lines[start : reader.line_num - 1]))
+            collector.add_odd(row, line + start, "".join(lines[start : counter.line_num - 1]))
         else:
-            keep(row)
-            numbers(line + start)
-        start = reader.line_num - 1
+            keep(row, line + start)
+        start = counter.line_num - 1
     return collector.parsed()
 
 
