@@ -21,7 +21,9 @@ from sandbox.server import Sandbox
 from schemas.errors import DataPusherError
 
 DATA = "wildlife-strikes.csv"
-SHOWN_ROWS, SHOWN_COLUMNS, CELL_CHARACTERS = 5, 7, 24
+SHOWN_ROWS, CELL_CHARACTERS = 5, 18
+#: Between two columns of a table on the screen.
+FRAME_CHARACTERS = 3
 START_LIMIT_S = 60.0
 
 #: (gateway's URL, job id, job key, console) -> the ended job; shows progress meanwhile.
@@ -128,16 +130,19 @@ def _show_table(ckan: Sandbox, resource_id: str, console: Console) -> None:
     for field in fields:
         types.add_row(escape(field["id"]), field["type"])
     console.print(types)
-    console.print(_rows(fields, found["records"]))
+    console.print(_rows(fields, found["records"], console.width // (CELL_CHARACTERS + FRAME_CHARACTERS)))
     console.print(f"[bold]{found['total']:,} rows[/bold] × {len(fields)} columns in the DataStore")
 
 
-def _rows(fields: Sequence[Mapping[str, Any]], records: Sequence[Mapping[str, Any]]) -> Table:
+def _rows(fields: Sequence[Mapping[str, Any]], records: Sequence[Mapping[str, Any]], most: int) -> Table:
+    """The first columns, at most *most*, so that each row stays on one line of the screen."""
     names = [str(field["id"]) for field in fields]
-    left_out = f" (of {len(names)} columns the first {SHOWN_COLUMNS})" if len(names) > SHOWN_COLUMNS else ""
-    table = Table("_id", *map(escape, names[:SHOWN_COLUMNS]), title=f"First rows{left_out}", title_justify="left")
+    left_out = f" (the first {most} of {len(names)} columns)" if len(names) > most else ""
+    table = Table(title=f"First rows{left_out}", title_justify="left")
+    for name in names[:most]:
+        table.add_column(_cell(name), no_wrap=True)
     for record in records:
-        table.add_row(str(record["_id"]), *(_cell(record[name]) for name in names[:SHOWN_COLUMNS]))
+        table.add_row(*(_cell(record[name]) for name in names[:most]))
     return table
 
 

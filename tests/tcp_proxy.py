@@ -3,6 +3,7 @@
 import contextlib
 import socket
 import threading
+from collections.abc import Callable
 from types import TracebackType
 
 
@@ -20,15 +21,23 @@ class TcpProxy:
         self._whole.set()
         self._silent = False
         self._open: list[socket.socket] = []
+        self._threads: list[threading.Thread] = []
         self.refused = 0
 
     def __enter__(self) -> "TcpProxy":
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._run(self._accept)
         return self
+
+    def _run(self, target: Callable[..., None], *args: socket.socket) -> None:
+        self._threads.append(threading.Thread(target=target, args=args, daemon=True))
+        self._threads[-1].start()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.cut()
-        self._server.close()
+        self._whole.set()
+        _close(self._server)
+        for thread in self._threads:
+            thread.join(timeout=5)
 
     def cut(self, *, silent: bool = False) -> None:
         self._silent = silent
@@ -63,7 +72,7 @@ class TcpProxy:
         server.settimeout(None)
         self._open += [client, server]
         for one, other in ((client, server), (server, client)):
-            threading.Thread(target=self._pump, args=(one, other), daemon=True).start()
+            self._run(self._pump, one, other)
 
     def _pump(self, source: socket.socket, sink: socket.socket) -> None:
         with contextlib.suppress(OSError):

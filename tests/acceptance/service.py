@@ -57,6 +57,10 @@ class Service:
         except requests.RequestException:
             return False
 
+    def ready(self) -> bool:
+        """Whether the gateway has its store and its bus."""
+        return requests.get(self.url + "health/ready", timeout=5).ok
+
     def stop(self) -> None:
         """Ends every process, politely first."""
         for process in self.processes:

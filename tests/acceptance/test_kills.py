@@ -1,6 +1,7 @@
 """Nothing accepted is lost, whoever is killed."""
 
 import signal
+from collections.abc import Mapping
 from pathlib import Path
 
 import psutil
@@ -31,18 +32,17 @@ def test_a_killed_worker_leaves_no_orphan_and_its_job_is_done_by_another(service
 
 
 def test_a_gateway_killed_between_accept_and_publish_publishes_after_its_restart(
-    tmp_path: Path, ckan: Sandbox, broker_url: str, database_url: str
+    tmp_path: Path, ckan: Sandbox, on_rabbitmq: Mapping[str, str]
 ) -> None:
     """The broker is out of reach when the job is accepted, so that it can only be in the outbox when the gateway dies."""
-    nowhere = {"DATAPUSHER_BROKER_URL": "amqp://guest:guest@127.0.0.1:1/", "DATAPUSHER_SQLALCHEMY_DATABASE_URI": database_url}
-    service = Service(tmp_path, nowhere)
+    service = Service(tmp_path, {**on_rabbitmq, "DATAPUSHER_BROKER_URL": "amqp://guest:guest@127.0.0.1:1/"})
     try:
         (gateway,) = service.start("gateway")
         resource = ckan.add_resource(upload=("a.csv", CSV))
         answer = service.post(ckan.job_for(resource["id"]))
         gateway.kill()
         gateway.wait()
-        service.environment["DATAPUSHER_BROKER_URL"] = broker_url
+        service.environment |= on_rabbitmq
         service.start("gateway", "worker", "recorder")
 
         assert answer.status_code == 200 and answer.elapsed.total_seconds() < 2

@@ -1,6 +1,6 @@
 """The broker or the store away: what is accepted is kept, what is not is refused in time."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -31,12 +31,13 @@ def through() -> Iterator[Through]:
 
 
 def test_a_job_accepted_while_the_broker_is_away_runs_when_it_is_back(
-    tmp_path: Path, ckan: Sandbox, broker_url: str, database_url: str, through: Through
+    tmp_path: Path, ckan: Sandbox, on_rabbitmq: Mapping[str, str], through: Through
 ) -> None:
-    proxy, url = through(broker_url)
-    service = Service(tmp_path, {"DATAPUSHER_BROKER_URL": url, "DATAPUSHER_SQLALCHEMY_DATABASE_URI": database_url})
+    proxy, url = through(on_rabbitmq["DATAPUSHER_BROKER_URL"])
+    service = Service(tmp_path, {**on_rabbitmq, "DATAPUSHER_BROKER_URL": url})
     try:
         service.start("gateway", "worker", "recorder")
+        wait_until(service.ready, "the bus is connected")
         resource = ckan.add_resource(upload=("a.csv", CSV))
         proxy.cut()
         answer = service.post(ckan.job_for(resource["id"]))
@@ -53,10 +54,10 @@ def test_a_job_accepted_while_the_broker_is_away_runs_when_it_is_back(
 
 @pytest.mark.parametrize("silent", [False, True], ids=["refused", "silent"])
 def test_with_the_store_away_the_answer_is_503_within_2_seconds(
-    tmp_path: Path, broker_url: str, database_url: str, through: Through, silent: bool
+    tmp_path: Path, on_rabbitmq: Mapping[str, str], through: Through, silent: bool
 ) -> None:
-    proxy, url = through(database_url)
-    service = Service(tmp_path, {"DATAPUSHER_BROKER_URL": broker_url, "DATAPUSHER_SQLALCHEMY_DATABASE_URI": url})
+    proxy, url = through(on_rabbitmq["DATAPUSHER_SQLALCHEMY_DATABASE_URI"])
+    service = Service(tmp_path, {**on_rabbitmq, "DATAPUSHER_SQLALCHEMY_DATABASE_URI": url})
     try:
         service.start("gateway")
         job = {"job_type": "push_to_datastore", "api_key": "k", "metadata": {}}
