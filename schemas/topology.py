@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 
 #: Names a job type cannot have, since its queue is called <prefix>.<job type>.
 RESERVED = frozenset({"jobs", "events", "recorder", "callbacks", "dead", "retry"})
+#: A delivery limit that is never met. A message over its limit is dropped where there is no dead-letter exchange, and each
+#: look at the dead queue is a delivery; RabbitMQ 4 has a limit of 20 where none is set, and 3.10 refuses -1.
+NEVER = 1_000_000_000
 BUILT_IN_JOB_TYPES = ("push_to_datastore",)
 
 
@@ -165,9 +168,9 @@ def _policies(names: Names) -> tuple[Policy, ...]:
         "dead-letter-exchange": names.dead, "dead-letter-strategy": "at-least-once", "overflow": "reject-publish",
         "delivery-limit": 50, "max-length": 1_000_000,
     }  # fmt: skip
-    keep: dict[str, str | int] = {"delivery-limit": 1000, "overflow": "reject-publish", "max-length": 10_000_000}
+    keep: dict[str, str | int] = {"delivery-limit": NEVER, "overflow": "reject-publish", "max-length": 10_000_000}
     return (
-        Policy(f"{names.prefix}-work", rf"^{prefix}\.(?!recorder$|callbacks$|dead|retry)[^.]+$",
+        Policy(f"{names.prefix}-work", rf"^{prefix}\.(?!recorder$|callbacks$|dead$)[^.]+$",
                {**to_dead, "dead-letter-routing-key": "job.delivery-limit"}),
         Policy(f"{names.prefix}-callbacks", rf"^{prefix}\.callbacks$",
                {**to_dead, "dead-letter-routing-key": "callback.delivery-limit"}),
