@@ -236,15 +236,20 @@ def _column_number(letters: bytes) -> int:
     return number
 
 
-def _overlapping(chunks: Iterator[bytes], marker: bytes = b"<") -> Iterator[bytes]:
-    """The same bytes, cut before a tag so that no search misses what lies across two chunks."""
+def _overlapping(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """The same bytes, cut before a tag so that no search misses what lies across two chunks.
+
+    A tag of more than CHUNK_BYTES is taken for damage: no program writes one, and searches could be led past it.
+    """
     rest = b""
     for chunk in chunks:
-        whole, _, tail = (rest + chunk).rpartition(marker)
+        whole, tag, tail = (rest + chunk).rpartition(b"<")
         if whole:
             yield whole
-        rest = marker + tail if _ else tail
-        if len(rest) > 64 * CHUNK_BYTES:  # no tag for so long: one huge text
+        rest = tag + tail
+        if len(rest) > CHUNK_BYTES:
+            if tag and b">" not in tail:
+                raise corrupt("XML")
             yield rest
             rest = b""
     yield rest
