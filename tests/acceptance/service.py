@@ -51,15 +51,15 @@ class Service:
         self.processes.append(process)
         return process
 
-    def answers(self) -> bool:
+    def answers(self, path: str = "health/live") -> bool:
         try:
-            return requests.get(self.url + "health/live", timeout=2).ok
+            return requests.get(self.url + path, timeout=5).ok
         except requests.RequestException:
             return False
 
     def ready(self) -> bool:
         """Whether the gateway has its store and its bus."""
-        return requests.get(self.url + "health/ready", timeout=5).ok
+        return self.answers("health/ready")
 
     def stop(self) -> None:
         """Ends every process, politely first."""

@@ -35,7 +35,7 @@ def test_a_job_published_with_bare_pika_runs_and_can_be_asked_for(
     service: Service, ckan: Sandbox, broker_url: str, prefix: str
 ) -> None:
     service.start("gateway", "worker", "recorder")
-    wait_until(service.ready, "the topology is there")
+    wait_until(service.ready, "the topology is there", on_failure=service.logs)
     resource = ckan.add_resource(upload=("a.csv", CSV))
     publish(broker_url, prefix, "push_to_datastore", json.dumps(ckan.job_for(resource["id"])).encode(), "my-job-1")
 
@@ -45,7 +45,7 @@ def test_a_job_published_with_bare_pika_runs_and_can_be_asked_for(
 
 def test_a_job_of_an_unknown_type_is_returned_to_its_sender(service: Service, broker_url: str, prefix: str) -> None:
     service.start("gateway", "worker")
-    wait_until(service.ready, "the topology is there")
+    wait_until(service.ready, "the topology is there", on_failure=service.logs)
     with pytest.raises(pika.exceptions.UnroutableError):
         publish(broker_url, prefix, "no_such_job", b'{"job_type": "no_such_job"}', "my-job-2")
 
@@ -54,7 +54,7 @@ def test_a_malformed_message_is_dead_lettered_with_its_reason_and_the_worker_goe
     service: Service, ckan: Sandbox, broker_url: str, prefix: str
 ) -> None:
     service.start("gateway", "worker", "recorder")
-    wait_until(service.ready, "the topology is there")
+    wait_until(service.ready, "the topology is there", on_failure=service.logs)
     publish(broker_url, prefix, "push_to_datastore", b"this is not JSON", "broken-1")
     resource = ckan.add_resource(upload=("a.csv", CSV))
     publish(broker_url, prefix, "push_to_datastore", json.dumps(ckan.job_for(resource["id"])).encode(), "after-1")

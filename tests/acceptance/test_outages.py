@@ -37,7 +37,7 @@ def test_a_job_accepted_while_the_broker_is_away_runs_when_it_is_back(
     service = Service(tmp_path, {**on_rabbitmq, "DATAPUSHER_BROKER_URL": url})
     try:
         service.start("gateway", "worker", "recorder")
-        wait_until(service.ready, "the bus is connected")
+        wait_until(service.ready, "the bus is connected", on_failure=service.logs)
         resource = ckan.add_resource(upload=("a.csv", CSV))
         proxy.cut()
         answer = service.post(ckan.job_for(resource["id"]))
