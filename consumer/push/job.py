@@ -38,11 +38,12 @@ def push_to_datastore(task_id: str, input: dict[str, Json]) -> dict[str, Json]:
         wishes = overrides(existing, request.mode)
         with report.stage("opening"):
             table = open_table(download.path, hints_of(resource, download), request.options, folder, overrides=wishes)
+            table = story.ToldTable(table, report)
         story.tell_heading(table.heading, report)
         if request.options.dry_run:
             return story.preview(table, download, report)
-        with report.stage("loading"), story.rejects_told(table, report):
+        with report.stage("loading"):
             loaded = choose_loader(settings, ckan, folder).load(table, request.target(existing), report)
-        story.tell_table(table, loaded, report)
+        story.tell_drift(loaded.drift, report)
         story.mark_resource(ckan, resource, download, table.tally, request, report)
         return story.ended(table, loaded, download, resource, report)

@@ -14,6 +14,7 @@ from consumer.push.chunks import Chunk, ChunkLimits, chunks
 from consumer.push.ckan import Ckan, Wait
 from consumer.push.ckan_answers import Refused, TooLarge
 from consumer.push.dictionary import Plan, planned
+from consumer.push.key import check_key
 from consumer.push.load import Loaded, Target
 from consumer.push.refused_row import blamed
 from consumer.push.sender import RETRY_DELAYS_S, Sender, Way, with_records
@@ -48,6 +49,8 @@ class ApiLoader:
         for rows in spool.fill(table):
             report.progress("reading", rows=rows)
         plan = planned(table.columns, target)
+        if target.mode == "replace":
+            check_key(spool.batches(), plan.columns, plan.primary_key)
         started = time.monotonic()
         limits = ChunkLimits(self._limits.rows, self._limits.bytes)
         load = _Load(self._ckan, target, plan, spool, limits, report, self._wait)
@@ -200,7 +203,9 @@ class _Load:
             self.ckan.delete_rows(self.target.resource_id)
         except DataPusherError:
             return error
-        return JobError(f"{error.message} The table is empty now; its data dictionary was kept.", details=error.details)
+        return JobError(
+            f"{error.message.rstrip('.')}. The table is empty now; its data dictionary was kept.", details=error.details
+        )
 
     def _append_broken(self, error: DataPusherError, rows_done: int) -> DataPusherError:
         """*error*, or, where rows were appended already, one that is not tried again: they would be there twice."""

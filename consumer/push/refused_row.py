@@ -75,4 +75,4 @@ def _error(refusal: Refused, row: int, culprit: tuple[str, object] | None) -> Jo
         shown = str(value) if len(str(value)) <= SHOWN_CHARACTERS else str(value)[:SHOWN_CHARACTERS] + "…"
         details |= {"Column": column, "Value": shown}
         where += f", column “{column}”"
-    return JobError(f"CKAN's DataStore refuses a value. {where}: {reason}", details={**details, **refusal.details})
+    return JobError(f"CKAN's DataStore refuses a value. {where}: {reason.rstrip('.')}.", details={**details, **refusal.details})

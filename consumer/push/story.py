@@ -1,7 +1,6 @@
 """What a push tells: sentences for the job's log, the report that is its result, and the marks it leaves in CKAN."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any, cast
 
@@ -15,7 +14,7 @@ from consumer.push.load import Drift, Existing, Loaded
 from consumer.push.request import Request
 from consumer.push.table import Batch, Column, Heading, Table, Tally
 from consumer.report import Report
-from schemas.errors import DataPusherError
+from schemas.errors import DataPusherError, FileError
 from schemas.messages import Json
 
 #: Rows that a dry run shows.
@@ -58,24 +57,49 @@ def tell_heading(heading: Heading, report: Report) -> None:
     report.info("Reading %s%s; %s%s, %d columns.", heading.format, told, header, above, heading.width)
 
 
-@contextmanager
-def rejects_told(table: Table, report: Report) -> Iterator[None]:
-    """Tells the rejected rows when the block ends, and all the more where it ends because they were too many."""
-    try:
-        yield
-    finally:
-        report.rejects((one.row, one.reason, one.text) for one in table.tally.rejects)
+class ToldTable:
+    """A table that tells the job's log what was found out, once its last row was read and before anything is loaded;
+    and its rejected rows, all the more where they were too many."""
+
+    def __init__(self, table: Table, report: Report) -> None:
+        self._table = table
+        self._report = report
+        self._told = False
+
+    @property
+    def heading(self) -> Heading:
+        return self._table.heading
+
+    @property
+    def tally(self) -> Tally:
+        return self._table.tally
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        return self._table.columns
+
+    def batches(self) -> Iterator[Batch]:
+        """Raises FileError."""
+        try:
+            yield from self._table.batches()
+        except FileError:
+            self._tell_rejects()
+            raise
+        if not self._told:
+            self._told = True
+            self._tell_rejects()
+            _tell_columns(self._table.columns, self._report)
+            _tell_counts(self._table.tally, self._report)
+
+    def _tell_rejects(self) -> None:
+        self._report.rejects((one.row, one.reason, one.text) for one in self._table.tally.rejects)
 
 
-def tell_table(table: Table, loaded: Loaded | None, report: Report) -> None:
-    """What the reading found out, and what was loaded."""
-    kinds = [f"{column.name}: {column.ckan}" for column in table.columns]
+def _tell_columns(columns: Sequence[Column], report: Report) -> None:
+    kinds = [f"{column.name}: {column.ckan}" for column in columns]
     report.info("Columns and types: %s", _listed(kinds))
-    for column in table.columns[:TOLD_COLUMNS]:
+    for column in columns[:TOLD_COLUMNS]:
         _tell_column(column, report)
-    _tell_counts(table.tally, report)
-    if loaded is not None:
-        _tell_drift(loaded.drift, report)
 
 
 def _tell_column(column: Column, report: Report) -> None:
@@ -103,7 +127,7 @@ def _tell_counts(tally: Tally, report: Report) -> None:
         report.warning("%s rows were rejected and not loaded.%s", f"{tally.rejected:,}", example)
 
 
-def _tell_drift(drift: Drift, report: Report) -> None:
+def tell_drift(drift: Drift, report: Report) -> None:
     if drift.added:
         report.info("New columns since the last load: %s", _listed(list(drift.added)))
     if drift.gone:
@@ -162,12 +186,11 @@ def ended(table: Table, loaded: Loaded, download: Download, resource: Resource, 
 def preview(table: Table, download: Download, report: Report) -> dict[str, Json]:
     """The result of a dry run: the whole file was read and checked, nothing was loaded."""
     first: list[Batch] = []
-    with report.stage("reading"), rejects_told(table, report):
+    with report.stage("reading"):
         for rows, batch in _counted(table.batches()):
             report.progress("reading", rows=rows)
             if not first:
                 first.append(Batch(batch.cells.slice(0, PREVIEW_ROWS), batch.row_numbers[:PREVIEW_ROWS]))
-    tell_table(table, None, report)
     report.info("Dry run: %s rows would have been loaded; nothing was changed.", f"{table.tally.rows:,}")
     return {**_report(table), "dry_run": True, "file": _file(download), "first_rows": _rows(first, table.columns)}
 

@@ -317,9 +317,17 @@ def test_a_refused_value_is_told_with_row_column_and_value(loading: Loading, lim
     assert "table is empty now" in caught.value.message
 
 
-def test_a_repeated_key_is_told_with_its_row(loading: Loading) -> None:
-    with pytest.raises(JobError, match="unique") as caught:
-        loading.load("k\n1\n2\n3\n1\n", primary_key=("k",))
+def test_a_repeated_key_is_told_with_its_row_before_anything_changes(loading: Loading) -> None:
+    loading.load("k,j\n0,0\n", primary_key=("k",))
+    with pytest.raises(JobError, match=r"Row 7 .* same key .* as row 2") as caught:
+        loading.load("k,j\n1,1\n,\n2,1\n,2\n,2\n1,2\n")
+    assert caught.value.details["Row"] == 7
+    assert loading.column("k") == [0]
+
+
+def test_a_key_that_only_ckan_finds_repeated_is_told_with_its_row(loading: Loading) -> None:
+    with pytest.raises(JobError, match="uniqueness") as caught:
+        loading.load("k\n1\n2\n3\n1.0\n", primary_key=("k",))
     assert caught.value.details["Row"] == 5
 
 
