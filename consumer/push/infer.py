@@ -91,14 +91,14 @@ class Answer:
     """What one query told of one column of a batch."""
 
     longest: int = 0  #: bytes
-    marked: bool = False
+    marked: bool | None = None  #: any cell has am, pm or an offset; None: not asked, as no rule of timestamps led then
     fits: dict[str, int] = field(default_factory=dict)  #: rule -> cells that fit it
 
     def take(self, what: str, value: int | bool | None) -> None:
         if what == "longest":
             self.longest = int(value or 0)
         elif what == "marked":
-            self.marked = self.marked or bool(value)
+            self.marked = bool(value)
         else:
             self.fits[what.removeprefix("fit ")] = int(value or 0)
 
@@ -273,7 +273,7 @@ class _Step:
 
     def _look_at_clock(self, base: pl.DataFrame | None) -> None:
         evidence = self.evidence
-        if base is None or not self.answer.marked and self.answer.fits or (evidence.meridiem and evidence.offset):
+        if base is None or self.answer.marked is False or (evidence.meridiem and evidence.offset):
             return
         marked = base["value"].filter(base["value"].str.contains(_CLOCK_MARKS))
         evidence.meridiem = evidence.meridiem or bool(marked.str.contains(_MERIDIEM).any())
