@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from consumer.push.readers.cells import text as cell_text
 from consumer.push.readers.json_text import dumped
 from consumer.push.table import Chunk
 from schemas.errors import FileError
@@ -154,6 +155,11 @@ def _bytes_text(value: bytes) -> str:
         return "\\x" + value.hex()
 
 
+def _duration(column: pa.Array) -> pa.Array:
+    """As a spreadsheet's `[h]:mm:ss`."""
+    return pa.array(list(map(cell_text, column.cast(pa.duration("us"), safe=False).to_pylist())), pa.string())
+
+
 def _other(column: pa.Array) -> pa.Array:
     try:
         return column.cast(pa.string())
@@ -178,5 +184,6 @@ _KINDS: tuple[tuple[Callable[[pa.DataType], bool], str, ToText], ...] = (
     (pa.types.is_date, "date", _date),
     (pa.types.is_timestamp, "timestamp", _timestamp),
     (pa.types.is_time, "time", _time),
+    (pa.types.is_duration, "text", _duration),
     (_is_binary, "text", _binary),
 )
