@@ -6,14 +6,14 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from functools import partial
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.changes import insert_jobs
-from gateway.outbox import GRACE_S, Outbox
+from gateway.outbox import Outbox
 from gateway.store_threads import StoreThreads
 from gateway.submission import Refused, Submission
 from schemas.errors import StoreUnavailable
@@ -102,8 +102,7 @@ class Intake:
 
     async def _commit(self, group: Sequence[_Waiting]) -> None:
         direct = self._outbox.open
-        now = datetime.now(UTC).replace(tzinfo=None)
-        due_at = now + timedelta(seconds=GRACE_S if direct else 0)
+        due_at = self._outbox.due_at(direct=direct)
         deadline = min(waiting.deadline for waiting in group)
         insert = partial(self._insert, [waiting.submission for waiting in group], due_at, deadline)
         free = await self._threads.run(insert, limit_s=max(deadline - time.monotonic(), 0.01))

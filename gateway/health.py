@@ -21,16 +21,17 @@ async def live(request: web.Request) -> web.Response:
 
 
 async def ready(request: web.Request) -> web.Response:
-    """`GET /health/ready`: 503 where jobs cannot be accepted.
+    """`GET /health/ready`: whether the store and the bus are there.
 
-    Without the bus they can, so that it is told but is no reason to take gateways out of service.
+    Do not let a load balancer go by it: without the bus jobs are accepted all the same. `/health/live` is for that.
     """
     service = service_of(request)
     checks = {"store": await _store_trouble(service), "bus": None if service.bus.connected else BUS_AWAY}
     told = {name: {"ok": trouble is None, "reason": trouble} for name, trouble in checks.items()}
-    if checks["store"]:
-        return answer({"status": "unavailable", "error": checks["store"], "checks": told}, status=503)
-    return answer({"status": "degraded" if checks["bus"] else "ok", "checks": told})
+    reasons = " ".join(trouble for trouble in checks.values() if trouble)
+    if reasons:
+        return answer({"status": "unavailable", "error": reasons, "checks": told}, status=503)
+    return answer({"status": "ok", "checks": told})
 
 
 async def metrics(request: web.Request) -> web.Response:

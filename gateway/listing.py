@@ -43,7 +43,7 @@ async def delete_old(request: web.Request) -> web.Response:
 
 def job_filter(request: web.Request) -> JobFilter:
     """`_limit`, `_offset`, `_status`; every other parameter is a metadata key. Raises: Refused."""
-    query = {key: value.replace("\0", "") for key, value in request.query.items()}
+    query = {key.replace("\0", ""): value.replace("\0", "") for key, value in request.query.items()}
     limit, offset = _number("_limit", query.pop("_limit", "100")), _number("_offset", query.pop("_offset", "0"))
     status = query.pop("_status", "")
     if len(query) > MAX_FILTERS:

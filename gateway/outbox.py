@@ -56,6 +56,10 @@ class Outbox:
         """Whether a job that is accepted now should be published at once."""
         return self._bus.connected and len(self._in_flight) < MAX_IN_FLIGHT
 
+    def due_at(self, *, direct: bool) -> datetime:
+        """When sweepers may take a message that is accepted now: at once, unless it is published *direct*-ly."""
+        return _now() + timedelta(seconds=GRACE_S if direct else 0)
+
     def publish_job(self, submission: Submission) -> None:
         job = submission.job
         self.publish(OutboxRow(job.job_id, job.job_type, job.encode(), submission.headers))
@@ -120,8 +124,7 @@ class Outbox:
             await self._until_next_sweep()
 
     async def _publish_due(self) -> int:
-        now = _now()
-        rows: Sequence[OutboxRow] = await self._store.write(changes.take_due, now, now + timedelta(seconds=GRACE_S), BATCH)
+        rows: Sequence[OutboxRow] = await self._store.write(changes.take_due, _now(), self.due_at(direct=True), BATCH)
         for row in rows:
             if row.job_id not in self._in_flight:
                 self.publish(row)

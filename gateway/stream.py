@@ -6,7 +6,7 @@ may not have brought. An event's id is its sequence: a client that comes back wi
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 
 from aiohttp import web
@@ -93,16 +93,21 @@ class _Stream:
             if row is None:  # deleted meanwhile
                 self._ended = True
                 return
-            await self._send_log(row)
-            for event in _events_of(row):
+            states = sorted(_events_of(row), key=lambda event: event.sequence)
+            async for line in self._new_lines():
+                while states and states[0].sequence < line.sequence:
+                    await self._send(states.pop(0))
+                await self._send(_log_event(row, line))
+            for event in states:
                 await self._send(event)
 
-    async def _send_log(self, row: JobRow) -> None:
+    async def _new_lines(self) -> AsyncIterator[LogRow]:
+        """The log's lines that were not read yet, oldest first."""
         read = self._service.store.read
         while lines := await read(queries.log_after, self._job_id, self._stored, REPLAYED_AT_ONCE):
-            for line in lines:
-                await self._send(_log_event(row, line))
             self._stored = lines[-1].sequence
+            for line in lines:
+                yield line
 
     async def _send(self, event: Event) -> None:
         """Once, whoever brings it. One that comes late goes without an id, so that the client's never falls back."""

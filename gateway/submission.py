@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 import orjson
 
 from publisher.bus import HeaderValue
-from schemas.errors import DataPusherError
+from schemas.errors import DataPusherError, InvalidMessage
 from schemas.messages import JOB_ID, SCHEMA_VERSION, Job, Json
 from schemas.sealing import Sealer, job_key
 
@@ -83,12 +83,20 @@ class Desk:
         sealed = self._sealer.seal(_api_key(fresh)) if fresh else job.api_key
         if not sealed:
             raise Refused("Please provide your API key.")
+        self._check_seal(sealed)
         return self._accepted(replace(job, job_id=str(uuid.uuid4()), api_key=sealed), traceparent, named=False)
 
     def _accepted(self, job: Job, traceparent: str, *, named: bool) -> Submission:
         now = datetime.now(UTC).replace(tzinfo=None)
         key = job_key(self._secret_key, job.job_id)
         return Submission(job, key, uuid.uuid4().hex, now, trace_of(traceparent), named)
+
+    def _check_seal(self, sealed: str) -> None:
+        """The worker could not tell the sender any more."""
+        try:
+            self._sealer.open(sealed)
+        except InvalidMessage as error:
+            raise Refused(f"{error.message}; or send a fresh api_key along") from None
 
     def _job(self, fields: Mapping[str, Json], job_id: str) -> Job:
         if extra := sorted(fields.keys() - ACCEPTED_KEYS):

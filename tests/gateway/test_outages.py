@@ -1,0 +1,164 @@
+"""Without the bus jobs are accepted all the same; without the store they are refused in time."""
+
+import logging
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import pytest
+from sqlalchemy import Engine
+
+from schemas.store import open_store
+from schemas.tables import jobs
+from tests.gateway.conftest import Start
+from tests.gateway.gateway_thread import JOB, GatewayThread
+from tests.gateway.recording import Recording
+from tests.publisher.lab import eventually
+from tests.tcp_proxy import TcpProxy
+
+
+def test_jobs_accepted_while_the_bus_is_away_are_published_when_it_is_back(gateway: GatewayThread) -> None:
+    gateway.bus.cut = True
+    answers = [gateway.post(JOB) for _ in range(5)]
+    assert [answer.status_code for answer in answers] == [200] * 5
+    assert max(answer.elapsed.total_seconds() for answer in answers) < 1
+    assert (gateway.outbox_depth(), gateway.depth()) == (5, 0)
+    gateway.bus.cut = False
+    eventually(lambda: (gateway.outbox_depth(), gateway.depth()) == (0, 5), patience_s=2)
+
+
+def test_jobs_that_fail_on_their_way_are_published_again(gateway: GatewayThread, monkeypatch: pytest.MonkeyPatch) -> None:
+    publish = gateway.bus.publish
+    failures: list[object] = []
+
+    def fail_once(message):  # type: ignore[no-untyped-def]
+        gateway.bus.cut = len(failures) < 1
+        failures.append(message)
+        try:
+            return publish(message)
+        finally:
+            gateway.bus.cut = False
+
+    monkeypatch.setattr(gateway.bus, "publish", fail_once)
+    gateway.accepted()
+    eventually(lambda: (gateway.outbox_depth(), gateway.depth()) == (0, 1))
+    assert len(failures) == 2
+
+
+def test_another_gateway_publishes_what_one_left(start: Start) -> None:
+    left = start()
+    left.bus.cut = True
+    left.accepted()
+    other = start()
+    eventually(lambda: other.depth() == 1, patience_s=2)
+    eventually(lambda: left.outbox_depth() == 0)
+
+
+def test_two_gateways_seldom_publish_the_same(start: Start) -> None:
+    one, other = start(), start()
+    one.bus.cut = other.bus.cut = True
+    for _ in range(50):
+        one.accepted()
+    one.bus.cut = other.bus.cut = False
+    eventually(lambda: one.outbox_depth() == 0)
+    assert one.depth() == 50
+
+
+def test_a_job_that_nobody_takes_waits_for_its_queue(
+    start: Start, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("gateway.outbox.GRACE_S", 0.5)
+    without_queue = start(queues=["count"])
+    job = without_queue.accepted()
+    eventually(lambda: f"job {job['job_id']} stays in the outbox" in caplog.text)
+    assert without_queue.outbox_depth() == 1
+    start()
+    eventually(lambda: without_queue.outbox_depth() == 0)
+    assert len([record for record in caplog.records if record.levelno == logging.WARNING]) == 1
+
+
+@pytest.fixture
+def proxy(database_url: str) -> Iterator[TcpProxy]:
+    parts = urlsplit(database_url)
+    with TcpProxy(parts.hostname or "127.0.0.1", parts.port or 5432) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def through(proxy: TcpProxy, database_url: str, tmp_path: Path) -> Iterator[GatewayThread]:
+    """A gateway whose way to PostgreSQL can be cut."""
+    parts = urlsplit(database_url)
+    netloc = f"{parts.netloc.rpartition('@')[0]}@127.0.0.1:{proxy.port}"
+    engine = open_store(urlunsplit(parts._replace(scheme="postgresql+psycopg2", netloc=netloc)))
+    with GatewayThread(engine, tmp_path) as gateway:
+        yield gateway
+    engine.dispose()
+
+
+@pytest.mark.parametrize("silent", [False, True], ids=["refused", "silent"])
+def test_without_the_store_every_answer_is_503_within_2_seconds(through: GatewayThread, proxy: TcpProxy, silent: bool) -> None:
+    job = through.accepted()
+    proxy.cut(silent=silent)
+    path = f"/job/{job['job_id']}"
+    asked = [lambda: through.get("/status"), lambda: through.get(path), lambda: through.delete(path)]
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda ask: ask(), [*asked, *[lambda: through.post(JOB)] * 8]))
+    proxy.heal()
+
+    for answer in answers:
+        assert answer.status_code == 503 and isinstance(answer.json()["error"], str)
+        assert answer.elapsed.total_seconds() < 2
+    eventually(lambda: through.post(JOB).status_code == 200)
+
+
+def test_what_was_refused_is_not_run_later(through: GatewayThread, proxy: TcpProxy) -> None:
+    proxy.cut(silent=True)
+    refused = through.post(JOB, "/job/refused")
+    proxy.heal()
+    assert refused.status_code == 503
+    eventually(lambda: through.post(JOB).status_code == 200)
+    assert through.get("/job/refused").status_code == 404
+
+
+def test_a_store_that_another_process_locks_is_waited_for_2_seconds_at_most(tmp_path: Path) -> None:
+    engine = open_store(f"sqlite:///{tmp_path}/store.db")
+    with GatewayThread(engine, tmp_path) as gateway:
+        with _locked(engine):
+            answer = gateway.post(JOB, "/job/refused")
+        assert answer.status_code == 503 and answer.elapsed.total_seconds() < 2
+        eventually(lambda: gateway.post(JOB).status_code == 200)
+        assert Recording(engine, gateway).rows(jobs, "refused") == []
+    engine.dispose()
+
+
+class _locked:
+    """Holds SQLite's write lock on a connection of its own."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def __enter__(self) -> None:
+        self._connection = self._engine.connect()
+        self._transaction = self._connection.begin()
+
+    def __exit__(self, *about_error: object) -> None:
+        self._transaction.rollback()
+        self._connection.close()
+
+
+def test_health_says_what_is_missing(gateway: GatewayThread) -> None:
+    whole = gateway.get("/health/ready", key=None)
+    gateway.bus.cut = True
+    busless = gateway.get("/health/ready", key=None)
+    assert (whole.status_code, whole.json()["status"], busless.status_code) == (200, "ok", 503)
+    assert not busless.json()["checks"]["bus"]["ok"] and busless.json()["checks"]["store"]["ok"]
+    assert "outbox" in busless.json()["error"] == busless.json()["checks"]["bus"]["reason"]
+    assert gateway.get("/health/live", key=None).status_code == 200
+
+
+def test_health_tells_of_a_store_that_is_away(through: GatewayThread, proxy: TcpProxy) -> None:
+    proxy.cut()
+    answer = through.get("/health/ready", key=None)
+    assert answer.status_code == 503 and not answer.json()["checks"]["store"]["ok"]
+    assert "datapusher_store_up 0.0" in through.get("/metrics", key=None).text
