@@ -124,7 +124,7 @@ def why_text(evidence: Evidence) -> str | None:
 
 def _near(one: Candidate, evidence: Evidence) -> bool:
     total = evidence.values if one.rule.family == "boolean" else evidence.typed_values
-    return 0 < one.misfits < total and (one.misfits == 1 or 10 * one.misfits <= total)
+    return total > 2 and (one.misfits == 1 or 10 * one.misfits <= total)
 
 
 def shown(value: str) -> str:
