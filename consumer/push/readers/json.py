@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import ijson
 
 from consumer.push.options import Options
-from consumer.push.readers.json_text import as_utf8, cells, is_nested, parsed
+from consumer.push.readers.json_text import any_nested, as_utf8, cells, parsed
 from consumer.push.table import Chunk
 from schemas.errors import FileError
 
@@ -87,7 +87,7 @@ def _rows(format: str, encoding: str, blocks: Callable[[], Iterator[Block]]) -> 
     source = partial(_flattened, blocks) if features else blocks
     for records, _ in source():
         for key in dict.fromkeys(chain.from_iterable(records)):
-            keys[key] = keys.get(key, False) or any(map(is_nested, map(methodcaller("get", key), records)))
+            keys[key] = keys.get(key, False) or any_nested(map(methodcaller("get", key), records))
     if features:
         keys.pop(GEOMETRY, None)
         keys[GEOMETRY] = True
@@ -205,13 +205,19 @@ def _value_or_none(line: bytes) -> Any:
 
 def _line_blocks(path: Path) -> Iterator[Block]:
     with path.open("rb") as file:
-        yield from _blocks(_line_record(line, number) for number, line in enumerate(file, 1))
+        for lines, numbers in _blocks(line.strip(b" \t\r\n\x1e") or b"{}" for line in file):
+            yield _parsed_lines(lines, numbers), numbers
+
+
+def _parsed_lines(lines: Sequence[bytes], numbers: Sequence[int]) -> Sequence[Record]:
+    """All at once as one array, which is several times faster; line by line only to say which one is wrong."""
+    together = _value_or_none(b"[%b]" % b",".join(lines))
+    if isinstance(together, list) and len(together) == len(lines) and set(map(type, together)) == {dict}:
+        return together
+    return [_line_record(line, number) for line, number in zip(lines, numbers, strict=True)]
 
 
 def _line_record(line: bytes, number: int) -> Record:
-    line = line.strip(b" \t\r\n\x1e")
-    if not line:
-        return {}
     try:
         record = parsed(line)
     except (ValueError, RecursionError) as error:

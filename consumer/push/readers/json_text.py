@@ -3,13 +3,13 @@
 import codecs
 import json
 import math
-import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import orjson
+import polars as pl
 import pyarrow as pa
 
 from consumer.push.options import Options
@@ -49,13 +49,14 @@ def _number(value: Any) -> Any:
 
 
 #: orjson turns integers of more than 64 bits and long decimals into floats; these are then parsed the exact, slow way.
-_LONG_NUMBER = re.compile(rb"[:\[,\s]-?[0-9.]{20}")
+_LONG_NUMBER = b"0" * 20
+_DIGITS_TO_ZERO = bytes.maketrans(b"123456789", b"000000000")
 
 
 def parsed(data: bytes) -> Any:
     """The value that *data* (UTF-8) is, with every digit of its numbers: long decimals as Decimal. `NaN`, which is no
     JSON but written by many programs, is None. Raises ValueError."""
-    if not _LONG_NUMBER.search(data):
+    if _LONG_NUMBER not in data.translate(_DIGITS_TO_ZERO):
         try:
             return orjson.loads(data)
         except orjson.JSONDecodeError:
@@ -69,13 +70,20 @@ def _exact(text: str) -> float | Decimal:
 
 def cells(values: Sequence[Any], *, nested: bool) -> pa.Array:
     """A column of JSON values as an Arrow array of strings."""
-    kinds = set(map(type, values)) - {type(None)}
     if nested:
-        return pa.array(list(map(json_text, values)), pa.string())
+        return _strings(list(map(json_text, values)))
+    kinds = set(map(type, values)) - {type(None)}
     if kinds <= {str}:
         return _strings(values)
+    if kinds == {bool}:
+        return pa.array(values, pa.bool_()).cast(pa.string())
+    if kinds == {float}:
+        return pl.Series(values, dtype=pl.Float64).cast(pl.String).to_arrow().cast(pa.string())
     if kinds == {int}:
-        return pa.array([None if value is None else str(value) for value in values], pa.string())
+        try:
+            return pa.array(values, pa.int64()).cast(pa.string())
+        except OverflowError:
+            pass
     return _strings(list(map(scalar_text, values)))
 
 
@@ -86,8 +94,8 @@ def _strings(values: Sequence[str | None]) -> pa.Array:
         return pa.array([value and value.encode("utf-16", "surrogatepass").decode("utf-16", "replace") for value in values])
 
 
-def is_nested(value: Any) -> bool:
-    return isinstance(value, dict | list)
+def any_nested(values: Iterable[Any]) -> bool:
+    return not {dict, list}.isdisjoint(map(type, values))
 
 
 def as_utf8(path: Path, options: Options, folder: Path) -> tuple[Path, str]:
