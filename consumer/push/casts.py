@@ -112,6 +112,9 @@ def _moment(layout: Layout, text: str, base: str, wanted: str, order: str) -> st
 
 def _readable(layout: Layout, text: str, order: str) -> str:
     """A text that PostgreSQL's input reads, given DateStyle *order*."""
+    if layout.meridiem and layout.offset:
+        # It reads `3:27 pm-05:00` without complaint, and wrongly: am and the offset's sign turned.
+        text = f"regexp_replace({text}, '([AaPp][Mm])([Z+-])', '\\1 \\2')"
     if layout.month_name:
         return _named_month(layout, text)
     if layout.order == "ymd" or layout.order == order.lower():
@@ -125,9 +128,7 @@ def _named_month(layout: Layout, text: str) -> str:
     """PostgreSQL reads these in any DateStyle, but takes 69 for 2069, and no `T` behind `31-Jan-2024`."""
     if layout.time and layout.separator == "-":
         text = f"regexp_replace({text}, 'T([0-9])', ' \\1')"
-    if layout.short_year:
-        text = f"regexp_replace({text}, '([ -])69($|[T ])', '\\11969\\2')"
-    return text
+    return f"regexp_replace({text}, '([ -])69($|[T ])', '\\11969\\2')"
 
 
 # ------------------------------------------------------------------------------------------------------ *date_format*

@@ -29,6 +29,11 @@ class NewTable:
     unwanted: set[str] = field(default_factory=set)  #: names of indexes of the old table that the job gives up
 
     @property
+    def considered(self) -> set[str]:
+        """Names of indexes that are made, or were left out on purpose."""
+        return {index.name for index in self.indexes.values()} | set(self.skipped) | self.unwanted
+
+    @property
     def relation(self) -> str:
         return qualified(self.name)
 
@@ -53,9 +58,8 @@ def add_key(cursor: Cursor, new: NewTable) -> None:
 
 def add_indexes(cursor: Cursor, new: NewTable, wanted: Sequence[IndexFacts]) -> None:
     """Those of *wanted* that the table has not yet. One whose columns or types are gone is left out and noted."""
-    known = {index.name for index in new.indexes.values()} | set(new.skipped)
     for index in wanted:
-        if index.name not in known:
+        if index.name not in new.considered:
             _add_index(cursor, new, index)
 
 

@@ -37,7 +37,7 @@ def full_text(outputs: Sequence[Output], *, cut: bool = False) -> str:
 def _any_value(outputs: Sequence[Output]) -> str:
     """Text first: it is the cheapest to look at and mostly there, so that nothing else is evaluated."""
     ordered = sorted(outputs, key=lambda one: base_type(one.type) != "text")
-    return "(" + " OR ".join(f"({one.expression}) IS NOT NULL" for one in ordered) + ")"
+    return "(" + " OR ".join(f"{_json_text(one)} IS NOT NULL" for one in ordered) + ")"
 
 
 def _json_text(column: Output) -> str:

@@ -77,7 +77,7 @@ def swap(
 
 def _swap_once(cursor: Cursor, new: NewTable, dressing: Dressing, site: SiteFacts) -> list[str]:
     old = _locked(cursor, dressing.resource_id)
-    if old and not {index.name for index in old.indexes} <= _considered(new):
+    if old and not {index.name for index in old.indexes} <= new.considered:
         raise _Changed(old)
     notes = [f"The index {name} was left out: the new columns do not allow it." for name in new.skipped]
     if old:
@@ -89,10 +89,6 @@ def _swap_once(cursor: Cursor, new: NewTable, dressing: Dressing, site: SiteFact
     if site.has_stats:
         count_rows(cursor, dressing.resource_id, new.rows)
     return notes
-
-
-def _considered(new: NewTable) -> set[str]:
-    return {index.name for index in new.indexes.values()} | set(new.skipped) | new.unwanted
 
 
 def _locked(cursor: Cursor, resource_id: str) -> TableFacts | None:

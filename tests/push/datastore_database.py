@@ -1,5 +1,6 @@
 """A database shaped as CKAN's `datastore set-permissions` shapes it, and a table to load into it."""
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -10,7 +11,8 @@ import pyarrow as pa
 
 from consumer.push.table import Batch, Column, Heading, Tally
 
-READER = "dp_test_datastore_reader"
+#: Roles are the whole server's: one for each run.
+READER = f"datastore_reader_{os.getpid()}"
 
 #: What CKAN's SQL provides, in our words: the view that lists tables, the trigger's function.
 SCHEMA = """
@@ -84,16 +86,16 @@ class Datastore:
         ]  # fmt: skip
 
 
-def datastore(url: str) -> Datastore:
-    """Turns the empty database at *url* into a DataStore of CKAN <= 2.11."""
+def reshape(url: str) -> Datastore:
+    """Empties the database at *url* and makes it a DataStore of CKAN <= 2.11."""
     made = Datastore(url)
-    with made.cursor() as cursor:
-        cursor.execute(
-            f"""DO $$ BEGIN CREATE ROLE {READER}; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;
-            {SCHEMA} GRANT USAGE ON SCHEMA public TO {READER};
-            GRANT SELECT ON "_table_metadata" TO {READER};
-            ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO {READER}"""
-        )
+    made.run(
+        f"""DROP SCHEMA public CASCADE; CREATE SCHEMA public;
+        DO $$ BEGIN CREATE ROLE {READER}; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;
+        {SCHEMA} GRANT USAGE ON SCHEMA public TO {READER};
+        GRANT SELECT ON "_table_metadata" TO {READER};
+        ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO {READER}"""
+    )
     return made
 
 
