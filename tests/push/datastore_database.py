@@ -39,6 +39,7 @@ class Datastore:
 
     def __init__(self, url: str) -> None:
         self.url = url
+        self.name = url.rsplit("/", 1)[1]
 
     @contextmanager
     def cursor(self) -> Iterator[Any]:

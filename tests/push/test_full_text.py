@@ -72,7 +72,7 @@ def test_a_row_with_more_text_than_a_tsvector_holds_is_loaded_and_its_beginning_
 
 @pytest.mark.parametrize("configuration", ["simple", "german"])
 def test_the_databases_language_decides(ds: Datastore, configuration: str) -> None:
-    name = ds.url.rsplit("/", 1)[1]
+    name = ds.name
     ds.run(f"ALTER DATABASE {name} SET default_text_search_config = '{configuration}'")
     try:
         load(ds, MadeTable((text_column(0, "text"),), [["die Häuser of houses"]]))
