@@ -98,6 +98,8 @@ class Ckan:
         """The resource's table in the DataStore, None where it has none."""
         try:
             info = self._info(resource_id)
+            if "fields" not in info:  # CKAN 2.9
+                info = {**info, "fields": self._fields(resource_id)}
         except NotFound:
             return None
         return existing_table(resource_id, info, self._unique_key(resource_id) if has_indexes(info) else ())
@@ -202,6 +204,10 @@ class Ckan:
     def _info(self, resource_id: str) -> Mapping[str, Json]:
         info = self.call("datastore_info", {"id": resource_id})
         return info if isinstance(info, dict) else {}
+
+    def _fields(self, resource_id: str) -> Json:
+        found = self.call("datastore_search", {"resource_id": resource_id, "limit": 0})
+        return found.get("fields") if isinstance(found, dict) else None
 
     def _with_file_url(self, resource: Resource) -> Resource:
         if resource.url_type != "upload" or urlsplit(resource.url).scheme:

@@ -17,10 +17,10 @@ from schemas.settings import words
 
 @job.asynchronous
 def push_to_datastore(task_id: str, input: dict[str, Json]) -> dict[str, Json]:
-    """Loads the file of one resource; the job's `data` is the report of tables.md §9.
+    """Loads the file of one resource; gives the report that becomes the job's `data` (docs/tables.md, "The report").
 
-    CKAN's task stays `pending` throughout: the callback comes after this, and until then whatever is changed in the
-    resource makes CKAN submit nothing (contract.md, "What makes CKAN submit again").
+    CKAN's task stays `pending` until the callback, which comes after this. While it is, CKAN submits nothing, whatever is
+    changed in the resource (ckanext/datapusher/plugin.py, _submit_to_datapusher).
     """
     settings, report = job.settings(), job.report()
     request = Request.of(input, settings)

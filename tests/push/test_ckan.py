@@ -168,6 +168,13 @@ def test_a_table_is_known_with_dictionary_aliases_indexes_and_key(sandbox: Sandb
     assert (table.aliases, table.indexes, table.key) == (("prices",), (("price",),), ("name",))
 
 
+def test_a_ckan_whose_datastore_info_lacks_fields_is_searched_for_them(sandbox: Sandbox, ckan: Ckan) -> None:
+    resource_id = make_table(sandbox)
+    sandbox.fail("datastore_info", 200, body={"success": True, "result": {"meta": {"count": 0}, "schema": {"name": "text"}}})
+    table = ckan.table(resource_id)
+    assert table is not None and table.fields[1].info == {"label": "Price (€)"}
+
+
 def test_a_resource_without_a_table_has_none(sandbox: Sandbox, ckan: Ckan) -> None:
     assert ckan.table(str(sandbox.add_resource("http://example.org/a.csv")["id"])) is None
 
