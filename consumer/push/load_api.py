@@ -25,6 +25,8 @@ from schemas.errors import DataPusherError, JobError, Transient
 
 #: A third connection only queues where CKAN has two processes (measured).
 UNORDERED_CONNECTIONS = 2
+#: PostgreSQL's limit for the name of a table.
+MAX_NAME_BYTES = 63
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class ApiLoader:
         plan = planned(table.columns, target)
         if target.mode == "replace":
             check_key(spool.batches(), plan.columns, plan.primary_key)
+        check_aliases(self._ckan, target)
         started = time.monotonic()
         limits = ChunkLimits(self._limits.rows, self._limits.bytes)
         load = _Load(self._ckan, target, plan, spool, limits, report, self._wait)
@@ -217,3 +220,13 @@ class _Load:
             " them before the file is pushed again.",
             details=details,
         )
+
+
+def check_aliases(ckan: Ckan, target: Target) -> None:
+    """Raises JobError for an alias that cannot be had: CKAN would refuse it only after the old table has gone."""
+    kept = target.existing.aliases if target.existing else ()
+    for alias in target.aliases or ():
+        if alias.startswith("_") or set(alias) & set('%"') or len(alias.encode()) > MAX_NAME_BYTES:
+            raise JobError(f"The alias {alias!r} cannot be: no leading _, no % or quotes, at most {MAX_NAME_BYTES} bytes.")
+        if alias not in kept and ckan.table(alias) is not None:
+            raise JobError(f"The alias {alias!r} is taken: another table of this CKAN is called so.")

@@ -5,6 +5,7 @@ from pathlib import Path
 from consumer.push.ckan import Ckan
 from consumer.push.load import Loader
 from consumer.push.load_api import ApiLimits, ApiLoader
+from consumer.push.load_copy import CopyLoader
 from schemas.settings import Settings
 
 
@@ -12,8 +13,6 @@ def choose_loader(settings: Settings, ckan: Ckan, folder: Path) -> Loader:
     """*folder* is the job's own temporary folder."""
     write_url = datastore_write_url(settings.datastore_write_url, ckan.url)
     if write_url:
-        from consumer.push.load_copy import CopyLoader
-
         return CopyLoader(write_url, ckan, read_role=settings.datastore_read_role)
     return ApiLoader(ckan, ApiLimits(settings.chunk_insert_rows, settings.chunk_insert_bytes), folder)
 

@@ -172,6 +172,24 @@ def test_an_index_on_a_column_that_is_not_there_is_refused_before_anything_chang
     assert loading.column("a") == [1]
 
 
+@pytest.mark.parametrize("alias", ["_hidden", "50%", "taken"])
+def test_an_alias_that_cannot_be_had_is_refused_before_anything_changes(loading: Loading, alias: str) -> None:
+    other = loading.sandbox.add_resource("http://example.org/b.csv")["id"]
+    loading.sandbox.call(
+        "datastore_create", resource_id=other, force=True, fields=[{"id": "x", "type": "text"}], aliases=["taken"]
+    )
+    loading.load("a\n1\n")
+    with pytest.raises(JobError, match=f"alias '{alias}'"):
+        loading.load("a\n2\n", aliases=(alias,))
+    assert loading.column("a") == [1]
+
+
+def test_profiles_go_into_the_dictionary_where_that_is_wanted(loading: Loading) -> None:
+    loading.load("a\n1\n2\n", profile_to_dictionary=True)
+    profile = loading.info("a")["profile"]
+    assert isinstance(profile, dict) and profile["distinct"] == 2
+
+
 # ---------------------------------------------------------------------------------------------------- append and upsert
 
 
