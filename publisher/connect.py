@@ -1,12 +1,13 @@
 """The one place that chooses between the buses, by the scheme of BROKER_URL."""
 
 import asyncio
+import time
 from pathlib import Path
 
 from publisher.bus import Bus
 from publisher.embedded import EmbeddedBus
 from publisher.rabbitmq import RabbitBus
-from schemas.errors import BadSetting
+from schemas.errors import BadSetting, BusError
 from schemas.topology import Topology
 
 
@@ -18,6 +19,15 @@ def connect(broker_url: str, topology: Topology, store_url: str, *, loop: asynci
     if broker_url.startswith("embedded:"):
         return EmbeddedBus(_sqlite_path(store_url), topology)
     return RabbitBus([url.strip() for url in broker_url.split(";") if url.strip()], topology, loop=loop)
+
+
+def await_connected(bus: Bus, timeout_s: float) -> None:
+    """For commands that need the bus now. Raises: BusError when it cannot be reached in time."""
+    deadline = time.monotonic() + timeout_s
+    while not bus.connected:
+        if time.monotonic() > deadline:
+            raise BusError(f"the broker could not be reached within {timeout_s:g} s; is it running, and BROKER_URL right?")
+        time.sleep(0.01)
 
 
 def _sqlite_path(store_url: str) -> Path:

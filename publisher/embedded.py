@@ -54,6 +54,7 @@ class EmbeddedBus:
         self._awake = threading.Event()
         self._consumers: tuple[_Working, ...] = ()
         self._watchers: tuple[_Watching, ...] = ()
+        self._opened = False
         self._trouble: str | None = None
         self._closing = False
         self._pause_s = BUSY_POLL_S
@@ -63,7 +64,7 @@ class EmbeddedBus:
 
     @property
     def connected(self) -> bool:
-        return self._trouble is None
+        return self._opened and self._trouble is None
 
     def publish(self, message: Message) -> "Future[None]":
         if message.exchange not in self._exchanges:
@@ -127,11 +128,14 @@ class EmbeddedBus:
     def _open(self) -> "tuple[QueueTable, Owner] | None":
         for wait_s in delays():
             try:
-                return QueueTable(self._path, self.topology), Owner(self._owners)
+                opened = QueueTable(self._path, self.topology), Owner(self._owners)
             except (sqlite3.Error, OSError) as error:
                 self._suffer(error, wait_s)
+            else:
+                self._opened, self._trouble = True, None
+                return opened
             if self._closing:
-                return None
+                break
         return None
 
     def _leave(self, table: QueueTable, owner: Owner) -> None:

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.services import Missing, PrivateBroker, postgresql, rabbitmq
+from tests.services import Missing, PrivateBroker, Vhost, postgresql, rabbitmq
 
 #: What was missing, and how to get it; told at the end of the run.
 MISSING: pytest.StashKey[list[str]] = pytest.StashKey()
+#: The vhost of this run, once a test has asked for it.
+VHOST: pytest.StashKey[Vhost] = pytest.StashKey()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -41,8 +43,9 @@ def broker_url(request: pytest.FixtureRequest) -> Iterator[str]:
     """amqp:// URL of a vhost of this run's own (where none can be made: of a shared one; `prefix` keeps tests apart)."""
     with contextlib.ExitStack() as stack:
         with needed(request, "RabbitMQ"):
-            url = stack.enter_context(rabbitmq())
-        yield url
+            vhost = stack.enter_context(rabbitmq())
+        request.config.stash[VHOST] = vhost
+        yield vhost.url
 
 
 @pytest.fixture(scope="session")
@@ -64,6 +67,10 @@ def private_broker(request: pytest.FixtureRequest) -> Iterator[PrivateBroker]:
 
 
 @pytest.fixture
-def prefix() -> str:
-    """A VHOST_PREFIX that no other test has, so that no queue is shared."""
-    return f"test{uuid.uuid4().hex[:12]}"
+def prefix(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A VHOST_PREFIX that no other test has, so that no queue is shared; its queues are deleted after the test."""
+    name = f"test{uuid.uuid4().hex[:12]}"
+    yield name
+    vhost = request.config.stash.get(VHOST, None)
+    if vhost:
+        vhost.forget(name)

@@ -17,12 +17,15 @@ import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import unquote, urlsplit, urlunsplit
+from typing import Protocol
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 import psycopg2
 import requests
 from amqp.exceptions import AMQPError
 from kombu.connection import Connection
+
+from schemas.topology import Topology
 
 RABBITMQ_PROGRAM = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 GET_RABBITMQ = "install it (apt-get install -y rabbitmq-server), or set DATAPUSHER_TEST_BROKER_URL=amqp://user:password@host"
@@ -49,15 +52,18 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def rabbitmq() -> Iterator[str]:
-    """The URL of a vhost that is the caller's own wherever one can be made. Raises: Missing."""
+def rabbitmq() -> Iterator["Vhost"]:
+    """A vhost that is the caller's own wherever one can be made. Raises: Missing."""
     named, port = os.environ.get("DATAPUSHER_TEST_BROKER_URL"), int(os.environ.get("DATAPUSHER_TEST_BROKER_PORT", "5672"))
     if named or listens(port):
-        with own_vhost(named or f"amqp://guest:guest@127.0.0.1:{port}/%2F") as url:
-            yield url
+        url = named or f"amqp://guest:guest@127.0.0.1:{port}/%2F"
+        if not answers(url):
+            raise Missing(f"the RabbitMQ at {urlsplit(url).hostname} does not let us in, or hangs: {GET_RABBITMQ}")
+        with own_vhost(url) as vhost:
+            yield vhost
     else:
         with PrivateBroker() as broker:
-            yield broker.url
+            yield _VhostByHttp(broker.url, "/", broker.management_url)
 
 
 @contextlib.contextmanager
@@ -161,46 +167,71 @@ def _install_rabbitmq() -> None:
         raise Missing(f"no RabbitMQ runs here and none is installed: {GET_RABBITMQ}")
 
 
+class Vhost(Protocol):
+    """Where tests may declare what they like."""
+
+    #: amqp://, the vhost included.
+    url: str
+
+    def forget(self, prefix: str) -> None:
+        """Delete the queues of a test, those whose names begin with *prefix*.
+
+        A quorum queue of 3.10 sets three file descriptors aside; some 300 of them and a broker with Debian's limit of
+        1024 stops answering anybody.
+        """
+
+
 @contextlib.contextmanager
-def own_vhost(broker_url: str) -> Iterator[str]:
-    """The URL of a new vhost, deleted afterwards; *broker_url* itself where none can be made."""
-    vhost = f"datapusher-test-{uuid.uuid4().hex[:12]}"
-    parts = urlsplit(broker_url)
-    own_url = f"{parts.scheme}://{parts.netloc}/{vhost}"
-    for way in (_VhostByHttp(broker_url, vhost), _VhostByProgram(broker_url, vhost)):
-        if way.make() and answers(own_url):
+def own_vhost(broker_url: str) -> Iterator[Vhost]:
+    """A new vhost, deleted afterwards; that of *broker_url* itself where none can be made."""
+    name = f"datapusher-test-{uuid.uuid4().hex[:12]}"
+    for way in (_VhostByHttp(broker_url, name, ""), _VhostByProgram(broker_url, name)):
+        if way.make() and answers(way.url):
             break
         way.delete()
     else:
-        yield broker_url
+        yield _SharedVhost(broker_url)
         return
     try:
-        yield own_url
+        yield way
     finally:
         way.delete()
+
+
+def _with_vhost(broker_url: str, name: str) -> str:
+    parts = urlsplit(broker_url)
+    return f"{parts.scheme}://{parts.netloc}/{quote(name, safe='')}"
 
 
 class _VhostByHttp:
     """Through the management API, if it is on and its broker is the one we mean."""
 
-    def __init__(self, broker_url: str, vhost: str) -> None:
+    def __init__(self, broker_url: str, name: str, management_url: str) -> None:
         parts = urlsplit(broker_url)
         self._user = unquote(parts.username or "guest")
         self._login = (self._user, unquote(parts.password or "guest"))
-        self._api = f"http://{parts.hostname}:15672/api"
-        self._vhost = vhost
+        self._api = (management_url or f"http://{parts.hostname}:15672") + "/api"
+        self._name = quote(name, safe="")
+        self.url = _with_vhost(broker_url, name)
 
     def make(self) -> bool:
         rights = {"configure": ".*", "write": ".*", "read": ".*"}
-        return self._put(f"vhosts/{self._vhost}", {}) and self._put(f"permissions/{self._vhost}/{self._user}", rights)
+        return self._ask("PUT", f"vhosts/{self._name}", {}) and self._ask(
+            "PUT", f"permissions/{self._name}/{self._user}", rights
+        )
 
     def delete(self) -> None:
-        with contextlib.suppress(requests.RequestException):
-            requests.delete(f"{self._api}/vhosts/{self._vhost}", auth=self._login, timeout=20)
+        self._ask("DELETE", f"vhosts/{self._name}")
 
-    def _put(self, path: str, body: dict[str, str]) -> bool:
+    def forget(self, prefix: str) -> None:
+        wanted = {"columns": "name", "disable_stats": "true"}
+        found = requests.get(f"{self._api}/queues/{self._name}", params=wanted, auth=self._login, timeout=20).json()
+        for name in [queue["name"] for queue in found if queue["name"].startswith(prefix)]:
+            self._ask("DELETE", f"queues/{self._name}/{quote(name, safe='')}")
+
+    def _ask(self, method: str, path: str, body: dict[str, str] | None = None) -> bool:
         try:
-            return requests.put(f"{self._api}/{path}", json=body, auth=self._login, timeout=20).ok
+            return requests.request(method, f"{self._api}/{path}", json=body, auth=self._login, timeout=20).ok
         except requests.RequestException:
             return False
 
@@ -208,22 +239,54 @@ class _VhostByHttp:
 class _VhostByProgram:
     """Through `rabbitmqctl`, which knows the machine's usual node only."""
 
-    def __init__(self, broker_url: str, vhost: str) -> None:
+    #: `rabbitmqctl` takes a second to start: the queues of so many tests are deleted together.
+    TESTS = 10
+
+    def __init__(self, broker_url: str, name: str) -> None:
         self._user = urlsplit(broker_url).username or "guest"
-        self._vhost = vhost
+        self._name = name
+        self._forgotten = 0
+        self.url = _with_vhost(broker_url, name)
 
     def make(self) -> bool:
         rights = (".*", ".*", ".*")
-        return self._run("add_vhost", self._vhost) and self._run("set_permissions", "-p", self._vhost, self._user, *rights)
+        return self._run("add_vhost", self._name) and self._run("set_permissions", "-p", self._name, self._user, *rights)
 
     def delete(self) -> None:
-        self._run("delete_vhost", self._vhost)
+        self._run("delete_vhost", self._name)
+
+    def forget(self, prefix: str) -> None:
+        """All queues of the vhost, since no test is running between two."""
+        self._forgotten += 1
+        if self._forgotten % self.TESTS == 0:
+            queues = f'rabbit_amqqueue:list(<<"{self._name}">>)'
+            self._run("eval", f'[rabbit_amqqueue:delete(Q, false, false, <<"tests">>) || Q <- {queues}].')
 
     def _run(self, *arguments: str) -> bool:
         try:
             return subprocess.run(["rabbitmqctl", *arguments], capture_output=True, timeout=60).returncode == 0
         except (OSError, subprocess.SubprocessError):
             return False
+
+
+class _SharedVhost:
+    """Others may use it, too. Queues cannot be listed over AMQP; whoever declares a topology can `remove` it."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def forget(self, prefix: str) -> None:
+        pass
+
+
+def remove(broker_url: str, topology: Topology) -> None:
+    """Delete the queues and exchanges of a topology, over AMQP."""
+    with Connection(broker_url, connect_timeout=5) as connection:  # type: ignore[no-untyped-call]
+        channel = connection.default_channel
+        for queue in topology.queues:
+            channel.queue_delete(queue.name)
+        for exchange in topology.exchanges:
+            channel.exchange_delete(exchange.name)
 
 
 def answers(broker_url: str) -> bool:

@@ -12,6 +12,7 @@ from types import TracebackType
 from publisher.bus import Bus, Delivery, HeaderValue, Message
 from publisher.connect import connect
 from schemas.topology import Topology, topology
+from tests.services import remove
 
 ROOT = Path(__file__).parent.parent.parent
 JOB_TYPE = "push_to_datastore"
@@ -75,6 +76,8 @@ class Lab:
             process.communicate()
         for bus in self._buses:
             bus.close()
+        if self.broker_url != "embedded:":
+            remove(self.broker_url, self.topology)
 
     def another_bus(self, broker_url: str = "") -> Bus:
         bus = connect(broker_url or self.broker_url, self.topology, self.store_url)
