@@ -40,6 +40,11 @@ _MAGIC: tuple[tuple[int, bytes, str], ...] = (
     (0, b"fgb\x03", "a FlatGeobuf file"),
     (0, b"{\\rtf", "a text document (RTF)"),
     (0, b"%!PS", "a PostScript document"),
+    (0, b"MIME-Version:", "a web archive (MHTML)"),
+    (0, b"version https://git-lfs", "a pointer to a file in Git LFS, not the file itself"),
+    (0, b"BEGIN:VCALENDAR", "a calendar (iCalendar)"),
+    (0, b"BEGIN:VCARD", "a list of contacts (vCard)"),
+    (0, b"@prefix ", "an RDF document (Turtle)"),
     (0, b"\x7fELF", "a program"),
     (0, b"\xca\xfe\xba\xbe", "a program"),
 )
