@@ -1,6 +1,7 @@
 """The file behind a resource: where it really lies, what may be told to whom on the way there, and fetching it."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -55,6 +56,10 @@ def hints_of(resource: Resource, download: Download) -> Hints:
 
 
 def fetch_settings(settings: Settings, ckan: Ckan) -> FetchSettings:
+    return replace(fetch_settings_without_ckan(settings), ckan_urls=(ckan.url, ckan.internal_url))
+
+
+def fetch_settings_without_ckan(settings: Settings) -> FetchSettings:
     return FetchSettings(
         max_bytes=settings.max_content_length,
         timeout_s=settings.download_timeout,
@@ -66,7 +71,6 @@ def fetch_settings(settings: Settings, ckan: Ckan) -> FetchSettings:
         user_agent=settings.user_agent,
         host_headers=host_headers(settings.download_headers),
         allowed_networks=words(settings.allowed_networks),
-        ckan_urls=(ckan.url, ckan.internal_url),
     )
 
 

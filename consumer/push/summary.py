@@ -48,9 +48,10 @@ def inspected(table: Table) -> dict[str, Any]:
         "format": heading.format, "encoding": heading.encoding, "delimiter": heading.delimiter, "sheet": heading.sheet,
         "header_row": heading.header_row,
         "columns": [
-            {"name": one.name, "rich": one.rich, "ckan": one.ckan} | ({"label": one.label} if one.label else {})
+            {"name": one.name, "rich": one.rich, "ckan": one.ckan, "label": one.label, "nulls": one.nulls, "why_text": one.why_text}
             for one in table.columns
         ],
+        "rejects": [dataclasses.asdict(one) for one in tally.rejects],
         "rows": tally.rows, "rejected": tally.rejected, "blank_skipped": tally.blank_skipped, "padded": tally.padded,
     }  # fmt: skip
     return {key: value for key, value in facts.items() if value is not None}
