@@ -97,7 +97,7 @@ def _head(path: Path) -> bytes:
 
 
 def _no_table(name: str, code: str = "not-tabular") -> FileError:
-    return FileError(code, f"The file is {name}, {'and no' if 'not the' in name else 'not a'} table. {advice(name)}", details={"File": name})
+    return FileError(code, f"The file is {name}, not a table. {advice(name)}", details={"File": name})
 
 
 def _zip_kind(path: Path) -> str:

@@ -22,8 +22,9 @@ def direct_url(url: str) -> str:
 
 
 def _github(parts: SplitResult) -> str | None:
-    match = re.fullmatch(r"/([^/]+)/([^/]+)/(?:blob|raw)/(.+)", parts.path)
-    return f"https://raw.githubusercontent.com/{'/'.join(match.groups())}" if match else None
+    """`/raw/` redirects to the file wherever it lies; raw.githubusercontent.com has only the pointer of a file in LFS."""
+    match = re.fullmatch(r"(/[^/]+/[^/]+)/blob/(.+)", parts.path)
+    return f"https://github.com{match[1]}/raw/{match[2]}" if match else None
 
 
 def _gist(parts: SplitResult) -> str | None:

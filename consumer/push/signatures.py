@@ -41,7 +41,7 @@ _MAGIC: tuple[tuple[int, bytes, str], ...] = (
     (0, b"{\\rtf", "a text document (RTF)"),
     (0, b"%!PS", "a PostScript document"),
     (0, b"MIME-Version:", "a web archive (MHTML)"),
-    (0, b"version https://git-lfs", "a pointer to a file in Git LFS, not the file itself"),
+    (0, b"version https://git-lfs", "a Git LFS pointer"),
     (0, b"BEGIN:VCALENDAR", "a calendar (iCalendar)"),
     (0, b"BEGIN:VCARD", "a list of contacts (vCard)"),
     (0, b"@prefix ", "an RDF document (Turtle)"),
@@ -67,6 +67,8 @@ def stranger(head: bytes) -> str | None:
 
 def advice(name: str) -> str:
     """What the publisher can do about a file of that kind."""
+    if "LFS" in name:
+        return "Link to the file that it stands for; GitHub has it behind the button that downloads the raw file."
     if _DATABASES.search(name):
         return "Export the table from it as CSV or Parquet, and publish that."
     if _ARCHIVES.search(name):

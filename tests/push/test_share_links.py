@@ -9,8 +9,8 @@ DRIVE = "https://drive.usercontent.google.com/download?id=0Bx_y-z&export=downloa
 @pytest.mark.parametrize(
     ("link", "direct"),
     [
-        ("https://github.com/o/r/blob/main/a/b c.csv", "https://raw.githubusercontent.com/o/r/main/a/b c.csv"),
-        ("https://github.com/o/r/raw/v1/x.csv?raw=true", "https://raw.githubusercontent.com/o/r/v1/x.csv"),
+        ("https://github.com/o/r/blob/main/a/b c.csv", "https://github.com/o/r/raw/main/a/b c.csv"),
+        ("https://github.com/o/r/blob/v1/x.csv?raw=true#L1", "https://github.com/o/r/raw/v1/x.csv"),
         ("https://gitlab.com/g/s/r/-/blob/main/x.csv#L1", "https://gitlab.com/g/s/r/-/raw/main/x.csv"),
         (f"{SHEET}/edit#gid=42", f"{SHEET}/export?format=csv&gid=42"),
         (f"{SHEET}/edit?gid=42#gid=42", f"{SHEET}/export?format=csv&gid=42"),
@@ -43,6 +43,7 @@ def test_a_share_link_becomes_the_files_own(link: str, direct: str) -> None:
     [
         "https://example.org/github.com/o/r/blob/main/x.csv",
         "https://github.com/o/r",
+        "https://github.com/o/r/raw/v1/x.csv",
         "https://github.com/o/r/releases/download/v1/x.csv",
         "https://raw.githubusercontent.com/o/r/main/x.csv",
         f"{SHEET}/export?format=xlsx",
