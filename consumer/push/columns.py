@@ -8,7 +8,7 @@ from consumer.push.header import Name, unique_names
 from consumer.push.infer import Evidence
 from consumer.push.layouts import Layout
 from consumer.push.options import ForcedType, Options
-from consumer.push.profile import Profiler
+from consumer.push.profiler import Profiler
 from consumer.push.rules import Rule
 from consumer.push.table import Column, Heading
 

@@ -134,6 +134,10 @@ class Inference:
                 if not step.is_settled():
                     step.run()
 
+    def plain_numbers(self) -> set[int]:
+        """Positions of the columns whose values may all be numbers without grouping."""
+        return {p for p, evidence in enumerate(self.evidence) if _may_be(evidence, "integer", "decimal")}
+
     def _first_look(self, evidence: Evidence, column: pl.Series) -> None:
         """Drop the rules that most of the first values do not fit; of those that hardly any fits, a few values decide."""
         head = column.drop_nulls().head(FIRST_LOOK)
@@ -162,9 +166,10 @@ class Inference:
         found = frame.select(query).row(0, named=True) if query else {}
         answers: dict[int, Answer] = {}
         for name, value in found.items():
-            position, _, what = name.partition(" ")
-            answers.setdefault(int(position), Answer()).take(what, value)
+            place, _, what = name.partition(" ")
+            answers.setdefault(int(place), Answer()).take(what, value)
         return answers
+
 
 def leading(candidates: Sequence[Candidate]) -> list[Candidate]:
     """Those that no other of *candidates* is tried before."""
@@ -177,7 +182,7 @@ def matches(values: pl.Series, rule: Rule) -> pl.Series:
     if rule.rich == "json":
         return values.map_elements(_is_json, return_dtype=pl.Boolean)
     fits = values.str.contains(rule.anchored)
-    if rule.family == "number" and int(values.str.len_bytes().max() or 0) > MOST_DIGITS:  # type: ignore[call-overload]
+    if rule.family == "number" and (values.str.len_bytes() > MOST_DIGITS).any():
         fits &= values.map_elements(few_digits, return_dtype=pl.Boolean)
     return fits
 
@@ -286,6 +291,10 @@ class _Step:
     def _fit_64_bits(self) -> bool:
         long = self.column.filter(self.column.str.len_bytes() > _SHORT_INTEGER)
         return long.cast(pl.Int64, strict=False).null_count() == 0
+
+
+def _may_be(evidence: Evidence, *names: str) -> bool:
+    return any(name in evidence.candidates and evidence.candidates[name].fits for name in names)
 
 
 def _hopeless(misfits: int, values: int) -> bool:

@@ -12,10 +12,11 @@ class Layout:
     `+HH`, `+HHMM`, `+HH:MM` (with or without a space before it).
 
     For SQL: with `order == "ymd"` PostgreSQL's own `timestamp` input reads the text; with `offset` use
-    `text::timestamptz AT TIME ZONE 'UTC'` (session time zone UTC: values without an offset are UTC). For `dmy` and `mdy` its input reads the text if
-    `DateStyle` is `ISO, DMY` or `ISO, MDY`; two columns of one file may differ, so rather rewrite the date part
-    (`regexp_replace(text, date_posix, ymd_posix)`). Two-digit years differ: 69 is 1969 here and 2069 in PostgreSQL.
-    With `strptime` set (the *date_format* option) nothing above holds; use convert.py's rule for it.
+    `text::timestamptz AT TIME ZONE 'UTC'` (session time zone UTC: values without an offset are UTC). For `dmy` and `mdy`
+    its input reads the text if `DateStyle` is `ISO, DMY` or `ISO, MDY`; two columns of one file may differ, so rather
+    rewrite the date part with `regexp_replace`. Two-digit years differ: 69 is 1969 here and 2069 in PostgreSQL.
+    With `strptime` set (the *date_format* option) only `order`, `time` and `short_year` hold: convert.pattern gives the
+    text's parts.
     """
 
     order: str  #: `ymd`, `dmy` or `mdy`

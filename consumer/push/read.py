@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 
 from consumer.push.options import Options, Override
-from consumer.push.reading import ReadTable
 from consumer.push.readers.delimited import DelimitedReader, Way
 from consumer.push.readers.sheet import RowsReader
+from consumer.push.reading import ReadTable
 from consumer.push.table import DelimitedText, Source, Table
 
 

@@ -10,15 +10,14 @@ import pyarrow as pa
 
 from consumer.push.columns import Plan, finish
 from consumer.push.decide import Proofs, best_of_forced, shown
-from consumer.push.header import WHITESPACE, Name
+from consumer.push.header import Name
 from consumer.push.infer import Inference, Trial, matches
 from consumer.push.options import ForcedType, Options, Override
-from consumer.push.profile import Profiler
+from consumer.push.profiler import Profiler
 from consumer.push.readers.tolerant import Parsed, record_batch
 from consumer.push.rules import Rule, forced_rule
 from consumer.push.table import Batch, Column, Heading, Tally
 from schemas.errors import FileError
-
 
 T = TypeVar("T")
 
@@ -111,7 +110,7 @@ class ReadTable:
         for frame, batch in self._clean(tally, short, rules):
             inference.add(frame, batch.row_numbers)
             if profiler:
-                profiler.add(frame, inference.evidence)
+                profiler.add(frame, inference.plain_numbers())
             yield batch
         plan = Plan(self.heading, tuple(self._reader.names), self._options, self._wishes.forced, self._wishes.given, rules)
         self._columns = finish(plan, inference.evidence, tally.rows, profiler)
@@ -207,6 +206,7 @@ class ReadTable:
         details: dict[str, object] = {"Rejected rows": tally.rejected, "Limit (max_rejects)": str(limit)}
         if first:
             details |= {"Row": first.row, "Reason": first.reason, "Text": first.text[:200]}
+        details["Hint"] = "Correct these rows in the file, or allow more of them with the option max_rejects."
         raise FileError(
             "too-many-rejects",
             f"{tally.rejected:,} of {tally.rejected + tally.rows:,} rows do not fit the table, more than max_rejects "
@@ -247,9 +247,13 @@ def clean(piece: Parsed, unstripped: frozenset[int]) -> Part:
 
 def _unchanged(before: pl.DataFrame, after: pl.DataFrame) -> list[bool]:
     """For each column whether trimming took nothing away."""
-    sizes = [one.select(pl.all().str.len_bytes().cast(pl.Int64).sum()).row(0) for one in (before, after)]
-    nulls = [[column.null_count() for column in one] for one in (before, after)]
-    return [size[0] == size[1] and null[0] == null[1] for size, null in zip(zip(*sizes), zip(*nulls), strict=True)]
+    return [one == other for one, other in zip(_sizes(before), _sizes(after), strict=True)]
+
+
+def _sizes(frame: pl.DataFrame) -> list[tuple[int, int]]:
+    """Bytes and nulls of each column."""
+    sizes = frame.select(pl.all().str.len_bytes().cast(pl.Int64).sum()).row(0)
+    return [(size, column.null_count()) for size, column in zip(sizes, frame.get_columns(), strict=True)]
 
 
 def as_arrow(series: pl.Series) -> pa.Array:

@@ -62,7 +62,10 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 
 def few_digits(text: str) -> bool:
     """No more than MOST_DIGITS, the exponent's not counted."""
-    return len(text) <= MOST_DIGITS or sum(character.isdigit() for character in re.split("[eE]", text, maxsplit=1)[0]) <= MOST_DIGITS
+    return (
+        len(text) <= MOST_DIGITS
+        or sum(character.isdigit() for character in re.split("[eE]", text, maxsplit=1)[0]) <= MOST_DIGITS
+    )
 
 
 # ------------------------------------------------------------------------------------------------------------ numbers
@@ -137,7 +140,7 @@ def _joined(layout: Layout, case: dict[str, str]) -> str:
 
 
 _MINUTES = "[0-5][0-9]"
-_SECONDS = rf"(?::[0-5][0-9](?:\.[0-9]{{1,6}})?)?"
+_SECONDS = r"(?::[0-5][0-9](?:\.[0-9]{1,6})?)?"
 TIME = f"(?:[01]?[0-9]|2[0-3]):{_MINUTES}{_SECONDS}"
 _MERIDIEM_TIME = f"(?:0?[1-9]|1[0-2]):{_MINUTES}{_SECONDS} ?[AaPp][Mm]"
 _OFFSET = f"(?: ?(?:Z|[+-](?:0[0-9]|1[0-5])(?::?{_MINUTES})?))?"

@@ -3,7 +3,7 @@
 import codecs
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
@@ -136,4 +136,4 @@ def _moment(text: str) -> datetime:
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
 
 
-_VALUE = {"numeric": Decimal, "timestamp": _moment, "json": json.loads}
+_VALUE: dict[str, Callable[[str], Any]] = {"numeric": Decimal, "timestamp": _moment, "json": json.loads}

@@ -84,7 +84,7 @@ def _regular(data: bytes, quotes: Places, delimiter: int) -> bool:
 
 
 def _ends_cell(byte: npt.NDArray[np.uint8], delimiter: int) -> npt.NDArray[np.bool_]:
-    return (byte == delimiter) | (byte == _LF) | (byte == _CR)
+    return np.isin(byte, (delimiter, _LF, _CR))
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ have the header's width; csvkit reads the others, and our own scanner those with
 read a block makes no difference to the rows.
 """
 
+from array import array
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -108,9 +109,7 @@ class DelimitedReader:
 
     # ------------------------------------------------------------------------------------------------------ the rows
 
-    def pieces(
-        self, tally: Tally, short: Callable[[int, int], None], prepare: Callable[[Parsed], T]
-    ) -> Iterator[T]:
+    def pieces(self, tally: Tally, short: Callable[[int, int], None], prepare: Callable[[Parsed], T]) -> Iterator[T]:
         """The rows block by block, each through *prepare*, which is called in other threads. Counts into *tally* what it
         finds, and calls short(cells, rows) for padded rows."""
 
@@ -213,7 +212,7 @@ def read_fast(data: memoryview, line: int, piece: blocks.Cut, dialect: Dialect, 
     found = blocks.lines(bytes(data), dialect.quote)
     if len(found.starts) != table.num_rows:
         return None
-    return Parsed(cells, line + found.starts, found.blank)
+    return Parsed(cells, array("q", (line + found.starts).tobytes()), found.blank)
 
 
 def record_batch_of(table: pa.Table) -> pa.RecordBatch:

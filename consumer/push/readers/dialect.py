@@ -139,7 +139,7 @@ def _apostrophes_quote(sample: str, double: Dialect, single: Dialect) -> bool:
 
 def _with_escape(sample: str, dialect: Dialect) -> Dialect:
     """Backslashes escape if that explains the records better."""
-    if not (dialect.quote and f"\\{dialect.quote}" in sample) and not f"\\{dialect.delimiter}" in sample:
+    if not (dialect.quote and f"\\{dialect.quote}" in sample) and f"\\{dialect.delimiter}" not in sample:
         return dialect
     escaped = replace(dialect, escape="\\")
     without, with_it = look(sample, dialect), look(sample, escaped)

@@ -13,7 +13,6 @@ from consumer.push.readers.tolerant import Parsed, record_batch
 from consumer.push.table import Chunk, Heading, Rows, Tally
 from schemas.errors import FileError
 
-
 T = TypeVar("T")
 
 
@@ -73,9 +72,7 @@ class RowsReader:
                 break
         return rows, numbers
 
-    def pieces(
-        self, tally: Tally, short: Callable[[int, int], None], prepare: Callable[[Parsed], T]
-    ) -> Iterator[T]:
+    def pieces(self, tally: Tally, short: Callable[[int, int], None], prepare: Callable[[Parsed], T]) -> Iterator[T]:
         """As DelimitedReader.pieces; no row is short here."""
         for chunk in self.source.chunks():
             below = _below(chunk, self.after)
