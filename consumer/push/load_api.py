@@ -175,7 +175,11 @@ class _Load:
     def _definition(self) -> dict[str, object]:
         """The parameters of datastore_create that make the table, or add to it what it lacks."""
         told: dict[str, object] = {
-            "fields": [{**one.extras, "id": one.id, "type": one.type, "info": dict(one.info)} for one in self.plan.fields]
+            # CKAN keeps an empty `info` too, but a table of its own has none.
+            "fields": [
+                {**one.extras, "id": one.id, "type": one.type, **({"info": dict(one.info)} if one.info else {})}
+                for one in self.plan.fields
+            ]
         }
         if self.makes_table:
             told |= {"primary_key": self.plan.primary_key, "indexes": self.plan.indexes, "aliases": self.plan.aliases}
