@@ -208,6 +208,7 @@ async def _gateway_until(here: Installation, stop: threading.Event) -> None:
     import asyncio
 
     from aiohttp import web
+
     from gateway.app import make_app
 
     settings = here.settings
@@ -259,7 +260,7 @@ def demo(file: Path | None, keep: bool) -> None:
 @main.command("inspect")
 @click.argument("file_or_url")
 @click.option("--format", "declared", default="", help="The format that the resource declares.")
-@click.option("--options", default="{}", help="Job options, as a JSON object; see docs/options.md.")
+@click.option("--options", default="{}", help="Job options, as a JSON object; see docs/tables.md.")
 @click.option("--rows", is_flag=True, help="With --json: all rows, as `data`.")
 @click.option("--rejects", type=click.File("w"), help="Write the rejected rows to this CSV file.")
 @as_json
@@ -356,6 +357,112 @@ def topology_() -> None:
     """Exchanges, queues and policies on the broker."""
 
 
+def _broker(here: Installation) -> "Bus":
+    """The bus, connected. Raises: BusError."""
+    from publisher.connect import await_connected
+
+    bus = here.bus()
+    await_connected(bus, 10.0)
+    return bus
+
+
+def _dead_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Which dead messages: all options of one call must fit."""
+    for option in (
+        click.option("--id", "message_id", default="", help="This message or job."),
+        click.option("--reason", default="", help="Those whose reason has this text."),
+        click.option("--type", "job_type", default="", help="Those of this job type."),
+        click.option("--callbacks", is_flag=True, help="Callbacks that could not be delivered, instead of jobs."),
+    ):
+        command = option(command)
+    return command
+
+
+def _dead_queue(here: Installation, callbacks: bool) -> str:
+    return here.topology.names.dead_callbacks if callbacks else here.topology.names.dead
+
+
+@dead.command("list")
+@_dead_options
+@as_json
+def dead_list(message_id: str, reason: str, job_type: str, callbacks: bool, as_json: bool) -> None:
+    """List dead messages; nothing is taken from the queue."""
+    _show_dead(*_look(message_id, reason, job_type, callbacks), as_json=as_json)
+
+
+@dead.command("show")
+@click.argument("message_id")
+@click.option("--callbacks", is_flag=True, help="A callback, instead of a job.")
+def dead_show(message_id: str, callbacks: bool) -> None:
+    """Show one dead message whole, its API key masked."""
+    from dataclasses import asdict
+
+    letters, _ = _look(message_id, "", "", callbacks)
+    if not letters:
+        raise DataPusherError(f"No dead message {message_id}.")
+    for letter in letters:
+        click.echo(json.dumps(asdict(letter), indent=2, ensure_ascii=False))
+
+
+@dead.command("replay")
+@_dead_options
+@click.option("--all", "everything", is_flag=True, help="Every one of them.")
+def dead_replay(message_id: str, reason: str, job_type: str, callbacks: bool, everything: bool) -> None:
+    """Put dead messages back into the queue they came from."""
+    _do_dead("replay", message_id, reason, job_type, callbacks, everything)
+
+
+@dead.command("purge")
+@_dead_options
+@click.option("--all", "everything", is_flag=True, help="Every one of them.")
+def dead_purge(message_id: str, reason: str, job_type: str, callbacks: bool, everything: bool) -> None:
+    """Drop dead messages for ever."""
+    _do_dead("purge", message_id, reason, job_type, callbacks, everything)
+
+
+def _look(message_id: str, reason: str, job_type: str, callbacks: bool) -> tuple[list[Any], str]:
+    from publisher import dead
+
+    here = Installation.here()
+    bus, queue = _broker(here), _dead_queue(here, callbacks)
+    try:
+        return dead.look(bus, queue, dead.chosen(message_id=message_id, reason=reason, job_type=job_type)), queue
+    finally:
+        bus.close()
+
+
+def _do_dead(verb: str, message_id: str, reason: str, job_type: str, callbacks: bool, everything: bool) -> None:
+    from publisher import dead
+
+    if not (message_id or reason or job_type or everything):
+        raise click.UsageError("Say which: --id, --reason, --type, or --all.")
+    here = Installation.here()
+    bus, queue = _broker(here), _dead_queue(here, callbacks)
+    which = dead.chosen(message_id=message_id, reason=reason, job_type=job_type)
+    try:
+        done = dead.replay(bus, here.topology.names, queue, which) if verb == "replay" else dead.purge(bus, queue, which)
+    finally:
+        bus.close()
+    for letter in done:
+        click.echo(f"{'replayed' if verb == 'replay' else 'dropped'} {letter.message_id} ({letter.reason})")
+    click.echo(f"{len(done)} messages")
+
+
+def _show_dead(letters: Sequence[Any], queue: str, *, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from rich.console import Console
+    from rich.table import Table
+
+    if as_json:
+        click.echo(json.dumps([asdict(letter) for letter in letters], ensure_ascii=False))
+        return
+    table = Table("message", "job type", "reason", "since", "from", title=f"{len(letters)} in {queue}", title_justify="left")
+    for letter in letters:
+        table.add_row(letter.message_id, letter.job_type, letter.reason, letter.at, letter.queue)
+    Console().print(table)
+
+
 @topology_.command("show")
 @as_json
 def topology_show(as_json: bool) -> None:
@@ -373,6 +480,72 @@ def _plain(here: Topology) -> dict[str, object]:
     from dataclasses import asdict
 
     return {key: value for key, value in asdict(here).items() if key != "names"}
+
+
+@topology_.command("apply")
+def topology_apply() -> None:
+    """Declare exchanges and queues, and apply the policies through RabbitMQ's management API."""
+    from publisher.policies import apply
+
+    here = Installation.here()
+    _broker(here).close()
+    click.echo("Exchanges, queues and bindings are declared.")
+    if here.settings.broker_url.startswith("amqp"):
+        apply(here.topology, here.settings.broker_url, here.settings.management_url)
+        click.echo(f"Applied {len(here.topology.policies)} policies.")
+
+
+@topology_.command("export")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path), default=Path("deploy/definitions.json"))
+def topology_export(file: Path) -> None:
+    """Write the definitions file that RabbitMQ can import when it starts."""
+    from publisher.policies import export
+
+    export(Installation.here().topology, file)
+    click.echo(f"Wrote {file}")
+
+
+@main.command()
+@click.option("--ckan", "ckan_url", default="", help="Look at this CKAN too.")
+@click.option("--api-key", envvar="CKAN_API_TOKEN", default="", help="The token CKAN sends with its jobs (or CKAN_API_TOKEN).")
+@as_json
+def doctor(ckan_url: str, api_key: str, as_json: bool) -> None:
+    """Check everything a promise rests on, and say what to do about each failure."""
+    from dataclasses import asdict
+
+    from consumer.doctor import Patient, examine
+
+    here = Installation.here()
+    host = "127.0.0.1" if here.settings.host in ("0.0.0.0", "::", "") else here.settings.host
+    gateway_url = f"http://{host}:{here.settings.port}/"
+    verdicts = []
+    for finding in examine(Patient(here.settings, here.store_url, here.topology, here.bus, ckan_url, api_key, gateway_url)):
+        verdicts.append(finding.verdict)
+        click.echo(json.dumps(asdict(finding)) if as_json else _in_words(finding))
+    sys.exit(1 if "wrong" in verdicts else 0)
+
+
+def _in_words(finding: Any) -> str:
+    mark = {"ok": click.style("ok     ", fg="green"), "warning": click.style("warning", fg="yellow")}
+    line = f"{mark.get(finding.verdict, click.style('WRONG  ', fg='red'))}  {finding.check}: {finding.seen}"
+    return line + (f"\n           -> {finding.advice}" if finding.advice else "")
+
+
+@main.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--ckan", "ckan_url", default="", help="The CKAN to load into, through its API.")
+@click.option("--api-key", envvar="CKAN_API_TOKEN", default="", help="A CKAN token (or CKAN_API_TOKEN).")
+@click.option("--to", "database_url", default="", help="A postgresql:// URL to load into, by COPY; with --ckan its DataStore.")
+@click.option("--resource", "resource_id", required=True, help="The resource's id, which is the table's name.")
+@click.option("--options", default="{}", help="Job options, as a JSON object; see docs/tables.md.")
+def load(file: Path, ckan_url: str, api_key: str, database_url: str, resource_id: str, options: str) -> None:
+    """Load one file without bus or gateway."""
+    from consumer.push.load_command import run_load
+
+    if not (ckan_url or database_url):
+        raise click.UsageError("Say where: --ckan URL, --to postgresql://…, or both.")
+    settings = Settings.read(os.environ)
+    sys.exit(run_load(settings, file, ckan_url, api_key, database_url, resource_id, options))
 
 
 @main.command("settings")
