@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, Engine, Row, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Row, case, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from consumer.outcome import Outcome
@@ -113,12 +113,18 @@ class Claims:
             _put(connection, job.job_id, row, outcome=outcome.as_dict(), resource_key=resource_key(job), running=False)
         return outcome
 
-    def release(self, claim: Claim, *, orderly: bool) -> bool:
-        """Frees the resource without an end. An *orderly* one (retry, drain) does not count against MAX_STARTS."""
+    def release(self, claim: Claim, *, orderly: bool) -> None:
+        """Frees the resource without an end. An *orderly* one (retry, drain, lost lease) does not count against MAX_STARTS.
+
+        Of a claim that was lost only the orderly end is noted, and nothing when the job was started again since.
+        """
         with writing(self._engine) as connection:
             freed = {"running": False, "owner": None, "lease_until": None, "changed_at": _now(connection)}
-            ends = claims.c.orderly_ends + (1 if orderly else 0)
-            return connection.execute(update(claims).where(*_held(claim)).values(**freed, orderly_ends=ends)).rowcount == 1
+            ends = case(
+                (claims.c.orderly_ends < claim.starts, claims.c.orderly_ends + int(orderly)), else_=claims.c.orderly_ends
+            )
+            mine = (claims.c.job_id == claim.job_id, claims.c.starts == claim.starts, claims.c.outcome.is_(None))
+            connection.execute(update(claims).where(*mine).values(**freed, orderly_ends=ends))
 
     def callback_delivered(self, job_id: str) -> bool:
         with reading(self._engine) as connection:

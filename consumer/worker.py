@@ -8,6 +8,7 @@ import os
 import queue
 import socket
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
@@ -92,13 +93,15 @@ class Worker:
         for consumer in self._consumers:
             consumer.cancel()
         self._release_waiting()
-        for limit_s in (self._settings.drain_timeout, LAST_STEPS_S):
-            timer = threading.Timer(limit_s, self._out_of_time.set)
-            timer.start()
-            for thread in self._threads:
-                thread.join(limit_s)
-            timer.cancel()
+        self._join(self._settings.drain_timeout)
+        self._out_of_time.set()
+        self._join(LAST_STEPS_S)
         self._scratch.close()
+
+    def _join(self, limit_s: float) -> None:
+        deadline = time.monotonic() + limit_s
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
 
     def purge(self) -> None:
         try:
@@ -167,7 +170,7 @@ class Worker:
             case End(kind, data):
                 outcome = Outcome(kind=kind, data=data, start=claim.starts, logs=telling.logs, replay=replay)
                 if not self._patiently(lambda: self._claims.finish(claim, outcome)):
-                    self._let_go(delivery)
+                    self._let_go(delivery, claim)
                 elif telling.confirmed():
                     self._endings.settle(delivery, job, outcome)
                 else:
@@ -179,7 +182,7 @@ class Worker:
                 self._patiently(lambda: self._claims.release(claim, orderly=True))
                 delivery.release()
             case LetGo():
-                self._let_go(delivery)
+                self._let_go(delivery, claim)
 
     def _run(self, slot: Slot, delivery: Delivery, job: Job, claim: Claim, telling: Telling) -> Decision:
         with Lease(self._claims, claim, self._settings.lease) as lease:
@@ -206,8 +209,9 @@ class Worker:
         else:
             delivery.release()
 
-    def _let_go(self, delivery: Delivery) -> None:
+    def _let_go(self, delivery: Delivery, claim: Claim) -> None:
         """Somebody else has the claim, and maybe the message. If not, it looks again later."""
+        self._patiently(lambda: self._claims.release(claim, orderly=True))
         delivery.retry(self._settings.busy_delay, "it lost its claim", spend=False)
 
     def _conclude(self, delivery: Delivery, job: Job, end: End, replay: str) -> None:

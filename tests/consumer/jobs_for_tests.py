@@ -124,4 +124,4 @@ def tells_secrets(task_id: str, input: dict[str, Json]) -> Json:
     settings = job.settings()
     environ = Path("/proc/self/environ").read_text().split("\0")
     folder = tempfile.mkdtemp()
-    return {"settings": vars(settings), "environ": list(environ), "folder": folder, "key": input["api_key"]}  # type: ignore[dict-item]
+    return {"settings": vars(settings), "environ": list(environ), "folder": folder, "key": input["api_key"]}

@@ -1,0 +1,211 @@
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import Engine, insert, update
+
+from consumer.claims import LONGEST_KEY, Busy, Cancelled, Claim, Claims, Finished, Poison, Taken, resource_key
+from consumer.outcome import Outcome
+from schemas.messages import Job, Kind, new_id
+from schemas.store import writing
+from schemas.tables import cancellations
+from schemas.tables import claims as table
+
+
+@pytest.fixture
+def claims(engine: Engine) -> Claims:
+    return Claims(engine, lease_s=5.0, max_starts=2)
+
+
+def job(resource: str = "", job_id: str = "") -> Job:
+    metadata = {"ckan_url": "http://ckan", "resource_id": resource or new_id()}
+    return Job(job_id=job_id or new_id(), job_type="push_to_datastore", metadata=metadata)
+
+
+def taken(claims: Claims, job: Job, owner: str = "me") -> Claim:
+    claim = claims.take(job, owner)
+    assert isinstance(claim, Claim), claim
+    return claim
+
+
+def end(claim: Claim, kind: Kind = Kind.COMPLETE) -> Outcome:
+    return Outcome(kind=kind, data={"data": 1}, start=claim.starts)
+
+
+def expire(engine: Engine) -> None:
+    """The leases of all claims ran out, as if their workers had been killed some time ago."""
+    with writing(engine) as connection:
+        connection.execute(update(table).values(lease_until=datetime(2020, 1, 1)))
+
+
+def cancel(engine: Engine, job_id: str) -> None:
+    with writing(engine) as connection:
+        now = datetime.now(UTC).replace(tzinfo=None)
+        connection.execute(insert(cancellations).values(job_id=job_id, requested_at=now, deleted=False))
+
+
+def test_a_resource_is_taken_by_one_job_at_a_time(claims: Claims) -> None:
+    first, second = job("r" + new_id()), job()
+    second = job(str(first.metadata["resource_id"]))
+    claim = taken(claims, first)
+    assert claims.take(second, "other") == Busy()
+    assert claims.finish(claim, end(claim))
+    taken(claims, second)
+
+
+def test_jobs_of_other_resources_do_not_wait(claims: Claims) -> None:
+    taken(claims, job())
+    taken(claims, job())
+
+
+def test_the_same_resource_id_in_another_ckan_is_another_resource() -> None:
+    here, there = job("r"), Job(job_id="x", job_type="t", metadata={"ckan_url": "http://other", "resource_id": "r"})
+    assert resource_key(here) != resource_key(there)
+    assert resource_key(here) == resource_key(Job(job_id="y", job_type="t", metadata={**here.metadata, "z": 1}))
+
+
+def test_a_job_without_a_resource_competes_with_itself_only(claims: Claims) -> None:
+    taken(claims, Job(job_id=new_id(), job_type="echo"))
+    taken(claims, Job(job_id=new_id(), job_type="echo"))
+
+
+def test_a_very_long_resource_id_does_not_break_the_index(claims: Claims) -> None:
+    long = job("x" * 20_000 + new_id())
+    assert len(resource_key(long)) < LONGEST_KEY
+    claim = taken(claims, long)
+    assert claims.take(job(str(long.metadata["resource_id"])), "other") == Busy()
+    assert claims.finish(claim, end(claim))
+
+
+def test_of_many_workers_that_reach_for_one_resource_one_gets_it(claims: Claims) -> None:
+    resource, start = new_id(), threading.Barrier(8)
+    answers: list[Taken] = []
+
+    def reach(number: int) -> None:
+        start.wait()
+        answers.append(claims.take(job(resource), f"worker {number}"))
+
+    threads = [threading.Thread(target=reach, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(type(answer).__name__ for answer in answers) == ["Busy"] * 7 + ["Claim"]
+
+
+def test_the_same_message_delivered_twice_runs_once(claims: Claims) -> None:
+    mine = job()
+    taken(claims, mine)
+    assert claims.take(mine, "other") == Busy()
+
+
+def test_a_finished_job_tells_the_same_outcome_again(claims: Claims) -> None:
+    mine = job()
+    claim = taken(claims, mine)
+    outcome = Outcome(kind=Kind.ERROR, data={"error": {"message": "no"}}, start=claim.starts, logs=({"message": "x"},))
+    claims.finish(claim, outcome)
+    assert claims.take(mine, "other") == Finished(outcome, callback_delivered=False)
+    claims.mark_callback_delivered(mine.job_id)
+    assert claims.take(mine, "other") == Finished(outcome, callback_delivered=True)
+    assert claims.callback_delivered(mine.job_id)
+
+
+def test_an_expired_claim_is_taken_over_and_its_owner_has_lost_it(claims: Claims, engine: Engine) -> None:
+    first = job()
+    old = taken(claims, first)
+    expire(engine)
+    new = taken(claims, first, "other")
+    assert (old.starts, new.starts) == (1, 2)
+    assert claims.renew(old) == "lost"
+    assert not claims.finish(old, end(old))
+    claims.release(old, orderly=True)
+    assert claims.finish(new, end(new))
+
+
+def test_an_expired_claim_of_another_job_gives_its_resource_free(claims: Claims, engine: Engine) -> None:
+    first = job()
+    old = taken(claims, first)
+    expire(engine)
+    taken(claims, job(str(first.metadata["resource_id"])), "other")
+    assert claims.renew(old) == "lost"
+    assert claims.take(first, "me") == Busy()
+
+
+def test_renewing_keeps_a_claim(claims: Claims, engine: Engine) -> None:
+    mine = job()
+    claim = taken(claims, mine)
+    expire(engine)
+    renewed = claims.renew(claim)
+    assert isinstance(renewed, float)
+    assert 4 < renewed - time.monotonic() <= 5
+    assert claims.take(mine, "other") == Busy()
+
+
+def test_a_cancelled_job_is_not_started_and_a_running_one_hears_of_it(claims: Claims, engine: Engine) -> None:
+    running, waiting = job(), job()
+    claim = taken(claims, running)
+    cancel(engine, running.job_id)
+    cancel(engine, waiting.job_id)
+    assert claims.renew(claim) == "cancelled"
+    assert claims.take(waiting, "me") == Cancelled()
+
+
+def test_a_job_that_was_killed_at_each_start_is_poison(claims: Claims, engine: Engine) -> None:
+    mine = job()
+    for _ in range(2):
+        taken(claims, mine)
+        expire(engine)
+    assert claims.take(mine, "me") == Poison(2)
+
+
+def test_starts_that_ended_in_order_do_not_count(claims: Claims) -> None:
+    mine = job()
+    for _ in range(5):
+        claims.release(taken(claims, mine), orderly=True)
+    assert taken(claims, mine).starts == 6
+
+
+def test_a_claim_that_ran_out_is_no_crash_when_its_worker_lives_to_tell(claims: Claims, engine: Engine) -> None:
+    mine = job()
+    for _ in range(4):
+        claim = taken(claims, mine)
+        expire(engine)
+        claims.release(claim, orderly=True)
+        claims.release(claim, orderly=True)
+    assert taken(claims, mine).starts == 5
+
+
+def test_a_replayed_dead_job_runs_again_once_a_replay(claims: Claims, engine: Engine) -> None:
+    mine = job()
+    for _ in range(2):
+        taken(claims, mine)
+        expire(engine)
+    dead = claims.conclude(mine, Kind.DEAD, {"reason": "poison"})
+    assert claims.take(mine, "me") == Finished(dead, callback_delivered=False)
+    claim = claims.take(mine, "me", replay="today")
+    assert isinstance(claim, Claim)
+    again = Outcome(kind=Kind.DEAD, data={}, start=claim.starts, replay="today")
+    claims.finish(claim, again)
+    assert claims.take(mine, "me", replay="today") == Finished(again, callback_delivered=False)
+
+
+def test_a_conclusion_is_drawn_once(claims: Claims) -> None:
+    mine = job()
+    first = claims.conclude(mine, Kind.CANCELLED, {"error": {"message": "stop"}})
+    assert claims.conclude(mine, Kind.DEAD, {}) == first
+    assert first.sequence == 900_000
+
+
+def test_old_claims_are_forgotten_but_not_running_ones(claims: Claims, engine: Engine) -> None:
+    old, running, young = job(), job(), job()
+    claim = taken(claims, old)
+    claims.finish(claim, end(claim))
+    taken(claims, running)
+    with writing(engine) as connection:
+        connection.execute(update(table).values(changed_at=datetime(2020, 1, 1)))
+    claim = taken(claims, young)
+    claims.finish(claim, end(claim))
+    assert claims.purge(timedelta(days=2)) == 1
+    assert isinstance(claims.take(young, "me"), Finished)
+    assert claims.take(running, "me") == Busy()
