@@ -44,11 +44,10 @@ class Installation:
 
     @classmethod
     def here(cls) -> "Installation":
-        """The installation that the environment describes, with the secrets it has not named made and kept."""
+        """The installation that the environment describes; a secret key that it does not name is made and kept."""
         settings = Settings.read(os.environ)
-        folder = Path(settings.data_dir).expanduser()
-        settings = replace(settings, secret_key=settings.secret_key or kept_secret(folder / "secret.key")[0])
-        return cls(replace(settings, password=settings.password or _kept_password(folder / "admin.password", settings)))
+        kept = Path(settings.data_dir).expanduser() / "secret.key"
+        return cls(replace(settings, secret_key=settings.secret_key or kept_secret(kept)[0]))
 
     @cached_property
     def store_url(self) -> str:
@@ -78,14 +77,14 @@ class Installation:
         return connect(self.settings.broker_url, self.topology, self.store_url, loop=loop)
 
 
-def _kept_password(path: Path, settings: Settings) -> str:
-    password, made = kept_secret(path)
+def _with_password(settings: Settings) -> Settings:
+    """Only the gateway needs it, so only the gateway makes one, and says so once."""
+    path = Path(settings.data_dir).expanduser() / "admin.password"
+    password, made = (settings.password, False) if settings.password else kept_secret(path)
     if made:
-        click.echo(
-            f"Made a password for {settings.username}: {password} (kept in {path}; set DATAPUSHER_PASSWORD to choose one)",
-            err=True,
-        )
-    return password
+        click.echo(f"Made a password for {settings.username}: {password}")
+        click.echo(f"  kept in {path}; set DATAPUSHER_PASSWORD to choose one")
+    return replace(settings, password=password)
 
 
 class Cli(click.Group):
@@ -211,7 +210,7 @@ async def _gateway_until(here: Installation, stop: threading.Event) -> None:
 
     from gateway.app import make_app
 
-    settings = here.settings
+    settings = _with_password(here.settings)
     bus = here.bus(asyncio.get_running_loop())
     job_types = {name: function.synchronous for name, function in here.jobs.items()}
     runner = web.AppRunner(make_app(settings, here.engine, bus, job_types), access_log=None)

@@ -1,0 +1,45 @@
+"""What the docs say is what the code does."""
+
+import json
+import re
+from pathlib import Path
+
+import datapusher
+from consumer.push.options import Options
+from schemas.settings import rows_of_table
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_page_of_settings_is_the_table_of_settings() -> None:
+    assert (ROOT / "docs/settings.md").read_text() == datapusher.settings_page(), "run `make docs`"
+
+
+def test_every_variable_in_the_docs_is_a_setting() -> None:
+    known = {row.variable for row in rows_of_table()} | {"DATAPUSHER_CONFIG", "DATAPUSHER_URL"}
+    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        named = set(re.findall(r"\bDATAPUSHER_[A-Z_]+[A-Z]\b", page.read_text()))
+        assert {name for name in named - known if not name.startswith("DATAPUSHER_TEST_")} == set(), page
+
+
+def test_every_job_option_is_in_the_page_of_tables() -> None:
+    page = (ROOT / "docs/tables.md").read_text()
+    missing = [name for name in Options.__dataclass_fields__ if f"`{name}`" not in page]
+    assert missing == []
+
+
+def test_links_between_the_docs_lead_somewhere() -> None:
+    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name} -> {target}"
+
+
+def test_every_command_is_in_the_docs() -> None:
+    pages = "\n".join(path.read_text() for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+    assert [name for name in datapusher.main.commands if f"datapusher {name}" not in pages] == []
+
+
+def test_every_route_is_in_the_docs() -> None:
+    paths = json.loads((ROOT / "schemas/openapi.json").read_text())["paths"]
+    page = (ROOT / "docs/http.md").read_text()
+    assert [path for path in paths if f"{path}`" not in page and f"{path} " not in page] == []
