@@ -6,7 +6,6 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from urllib.parse import urlsplit
 
 from sqlalchemy import Engine
 
@@ -73,7 +72,7 @@ class Callbacks:
                 self._later(delivery, error.message)
             except Exception:  # the edge of the worker: one callback must not take a thread with it
                 logger.exception("callback %s failed in the worker itself", delivery.message.message_id)
-                self._later(delivery, "the worker failed, see its log")
+                self._again(delivery, "callback.failed", "the worker failed, see its log")
 
     def _deliver(self, delivery: Delivery) -> None:
         try:
@@ -97,7 +96,7 @@ class Callbacks:
     @contextmanager
     def _place(self, callback: Callback) -> Iterator[bool]:
         """Whether *callback* may be POSTed now: its host has a place, and no copy of it is in flight."""
-        host = urlsplit(callback.result_url).netloc
+        host = callback.result_url.split("/")[2]
         with self._lock:
             free = self._in_flight[host] < HOST_SHARE and callback.job_id not in self._jobs
             if free:
@@ -145,8 +144,15 @@ class Callbacks:
         outgoing.send(event_message(event, self._names))
         outgoing.confirmed()
 
-    def _later(self, delivery: Delivery, reason: str) -> None:
+    def _again(self, delivery: Delivery, routing_key: str, reason: str) -> None:
+        """After a bug of ours, wherever it happened."""
         try:
-            delivery.retry(self._settings.busy_delay, reason, spend=False)
+            if delivery.attempt <= len(self._delays):
+                delivery.retry(self._delays[delivery.attempt - 1], reason)
+            else:
+                delivery.dead_letter(reason, routing_key=routing_key)
         except RuntimeError:
             logger.info("callback %s was settled before", delivery.message.message_id)
+
+    def _later(self, delivery: Delivery, reason: str) -> None:
+        delivery.retry(self._settings.busy_delay, reason, spend=False)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 import requests
+from urllib3.exceptions import HTTPError
 
 from consumer.push.api_key import token_header
 from consumer.url_map import internal_url
@@ -40,7 +41,8 @@ def post(url: str, payload: Mapping[str, Json], api_key: str, settings: Settings
     target = internal_url(url, settings.ckan_url_map)
     try:
         return _follow(target, body, token, settings)
-    except (requests.RequestException, OSError, UnicodeError) as error:
+    except (requests.RequestException, HTTPError, OSError, ValueError) as error:
+        # urllib3's and ValueErrors pass through requests for odd addresses, and while a body is read.
         return Answer(None, f"{_shown(target)} did not take the callback: {_reason(error, settings)}")
 
 
@@ -99,7 +101,10 @@ def _same_place(before: SplitResult, after: SplitResult) -> bool:
 
 def _shown(url: str) -> str:
     """Without user name, password and query, which may hold secrets."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "what is no web address"
     return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
 
 
@@ -111,5 +116,7 @@ def _reason(error: Exception, settings: Settings) -> str:
             return f"no answer within {settings.callback_timeout:g} s (DATAPUSHER_CALLBACK_TIMEOUT)"
         case requests.exceptions.ConnectionError():
             return "it cannot be reached, or broke off the connection"
+        case ValueError():
+            return "it is no web address"
         case _:
-            return type(error).__name__
+            return f"it broke off its answer ({type(error).__name__})"
