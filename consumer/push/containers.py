@@ -1,6 +1,7 @@
 """Unpacks gzip, bz2, xz, zstd and zip: one file in, one file out, never more than the limits allow."""
 
 import bz2
+import errno
 import gzip
 import lzma
 import re
@@ -148,7 +149,9 @@ def _unzip(path: Path, into: Path, wish: str | None, limits: UnpackLimits) -> Un
             info = _wished(archive, wish) if wish else _only_data(archive)
             _refuse_nested(info.filename)
             _write(_member(archive, info), into, max(info.compress_size, 1), limits)
-    except (zipfile.BadZipFile, zlib.error, EOFError, lzma.LZMAError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, lzma.LZMAError, ValueError, OSError) as error:
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):  # EINVAL: sought before the beginning
+            raise
         raise FileError("corrupt", "The zip archive is damaged or incomplete. Pack it again and upload it anew.") from error
     return Unpacked(into, info.filename)
 
@@ -168,7 +171,7 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[bytes]:
 
 
 def _files(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
-    return [info for info in archive.infolist() if not info.is_dir() and not _is_hidden(info.filename)]
+    return [info for info in archive.infolist() if info.filename and not info.is_dir() and not _is_hidden(info.filename)]
 
 
 def _is_hidden(name: str) -> bool:
@@ -178,7 +181,7 @@ def _is_hidden(name: str) -> bool:
 
 def _wished(archive: zipfile.ZipFile, wish: str) -> zipfile.ZipInfo:
     """The member of that full name, else the only one whose last part is it."""
-    files = [info for info in archive.infolist() if not info.is_dir()]
+    files = [info for info in archive.infolist() if info.filename and not info.is_dir()]
     exact = [info for info in files if info.filename == wish]
     found = exact or [info for info in files if info.filename.rsplit("/", 1)[-1] == wish]
     if len(found) == 1 or exact:

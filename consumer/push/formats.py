@@ -4,6 +4,7 @@ import mmap
 import re
 import struct
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -106,7 +107,7 @@ def _zip_kind(path: Path) -> str:
             names = {name.lower().replace("\\", "/") for name in archive.namelist()}
             mimetype = archive.read("mimetype")[:100].decode("latin-1") if "mimetype" in archive.namelist() else ""
             manifest = archive.read("META-INF/manifest.xml")[:1_000_000] if "meta-inf/manifest.xml" in names else b""
-    except (zipfile.BadZipFile, OSError, EOFError, ValueError, RuntimeError, KeyError) as error:
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, RuntimeError, KeyError) as error:
         raise FileError(
             "corrupt",
             "The file is a zip archive or a workbook (XLSX, ODS) that is damaged or incomplete. Upload it again.",

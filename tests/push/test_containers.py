@@ -10,7 +10,7 @@ import zstandard
 
 from consumer.push.containers import UnpackLimits, unpack
 from consumer.push.inspect import inspect
-from schemas.errors import FileError
+from schemas.errors import FILE_ERROR_CODES, FileError
 from tests.push.made_files import sheet_xml, text_cell, workbook, zipped
 from tests.push.reading import became, refused
 
@@ -194,3 +194,11 @@ def test_a_member_packed_in_an_uncommon_way_says_so(tmp_path: Path) -> None:
     code, message = refused(written(tmp_path / "d.zip", bytes(data)))
 
     assert (code, "uncommon way" in message) == ("corrupt", True)
+
+
+def test_whatever_is_damaged_in_a_zip_is_an_error_of_the_file(tmp_path: Path) -> None:
+    data = zipped(tmp_path / "d.zip", {"folder/data.csv": CSV[:400], "a.txt": b"x"}).read_bytes()
+
+    for at in range(len(data)):
+        damaged = written(tmp_path / "x.zip", data[:at] + bytes([data[at] ^ 0xFF]) + data[at + 1 :])
+        assert inspect(damaged, options={"profile": False}).get("error") in (None, *FILE_ERROR_CODES)

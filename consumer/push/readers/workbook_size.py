@@ -101,7 +101,7 @@ class WorkbookParts:
     def _tree(self, name: str) -> ElementTree.Element:
         try:
             return ElementTree.fromstring(b"".join(self._inflated(name, INDEX_LIMIT_BYTES)))
-        except ElementTree.ParseError as error:
+        except (ElementTree.ParseError, LookupError, ValueError) as error:  # LookupError: an encoding nobody knows
             raise corrupt(self._format) from error
 
     def _inflated(self, name: str, limit_bytes: int | None = None) -> Iterator[bytes]:
@@ -129,7 +129,7 @@ def inflated(archive: zipfile.ZipFile, info: zipfile.ZipInfo, what: str) -> Iter
         with archive.open(honest) as member:
             while chunk := member.read(CHUNK_BYTES):
                 yield chunk
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError) as error:
         raise corrupt(what) from error
     except RuntimeError as error:  # "File … is encrypted, password required"
         raise FileError("encrypted", "The workbook is protected with a password. Publish it without one.") from error
@@ -199,11 +199,12 @@ class _Usual:
         self.holds = self.holds and not _PREFIXED.search(chunk)
 
     def _widen(self, reference: "re.Match[bytes] | None") -> None:
-        if reference is None:
-            self.holds = False
-            return
-        self._letters = max(self._letters, len(reference[1]))
-        self._digits = max(self._digits, len(reference[2]))
+        before = self._letters, self._digits
+        if reference is not None:
+            self._letters = max(self._letters, len(reference[1]))
+            self._digits = max(self._digits, len(reference[2]))
+        if before == (self._letters, self._digits):
+            self.holds = False  # it is unusual in another way than by its length
         self._compile()
 
     def _compile(self) -> None:

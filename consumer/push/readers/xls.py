@@ -5,10 +5,11 @@ import os
 import struct
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, TextIO
 
 import xlrd
 from xlrd.biffh import XL_CELL_BOOLEAN, XL_CELL_DATE, XL_CELL_EMPTY, XL_CELL_ERROR, XLRDError
-from xlrd.compdoc import CompDocError
+from xlrd.compdoc import CompDoc, CompDocError
 from xlrd.sheet import Sheet
 from xlrd.xldate import XLDateError, xldate_as_datetime
 
@@ -17,9 +18,12 @@ from schemas.errors import FileError
 
 #: What xlrd raises on damaged files besides its own error; it trusts offsets and lengths that it reads.
 _DAMAGE = (
-    XLRDError, CompDocError, AssertionError, struct.error, IndexError, KeyError, ValueError,
-    TypeError, AttributeError, OverflowError, MemoryError, EOFError, NotImplementedError,
+    XLRDError, CompDocError, AssertionError, struct.error, LookupError, ValueError, TypeError, AttributeError,
+    ArithmeticError, MemoryError, EOFError, NotImplementedError, RecursionError,
 )  # fmt: skip
+#: The kind of a directory entry in OLE that is a stream.
+STREAM = 2
+_OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 
 
 def open_xls(path: Path, wish: str | int | None) -> SheetRows:
@@ -40,11 +44,27 @@ def open_xls(path: Path, wish: str | int | None) -> SheetRows:
 def _book(path: Path) -> xlrd.book.Book:
     try:
         with open(os.devnull, "w") as silence:
+            _check_short_streams(path.read_bytes(), silence)
             return xlrd.open_workbook(str(path), logfile=silence, on_demand=True, ragged_rows=True)
     except _DAMAGE as error:
         if "encrypted" in str(error).lower():
             raise FileError("encrypted", "The workbook is protected with a password. Publish it without one.") from error
         raise _corrupt(error) from error
+
+
+def _check_short_streams(data: bytes, silence: TextIO) -> None:
+    """xlrd follows the chain of a short stream without end where it bites its tail, and keeps all it passes: a few
+    bytes would take all memory. Raises CompDocError; does nothing for files without OLE around them."""
+    if not data.startswith(_OLE):
+        return
+    document: Any = CompDoc(data, logfile=silence)
+    for entry in (one for one in document.dirlist if one.etype == STREAM):
+        seen, sector = set[int](), entry.first_SID
+        while 0 <= sector < len(document.SSAT) and entry.tot_size < document.min_size_std_stream:
+            if sector in seen:
+                raise CompDocError(f"the stream {entry.name!r} has no end")
+            seen.add(sector)
+            sector = document.SSAT[sector]
 
 
 def _sheet(book: xlrd.book.Book, position: int) -> Sheet:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from consumer.push.inspect import inspect
 from consumer.push.readers import workbook_size
 from consumer.push.readers.workbook import open_workbook
 from tests.push.made_files import ods, sheet_xml, text_cell, workbook, xlsb
@@ -228,6 +229,13 @@ def test_an_endless_tag_is_damage(tmp_path: Path) -> None:
     )
 
     assert refused(path)[0] == "corrupt"
+
+
+@pytest.mark.parametrize("cell", ['<c r="12"><v>1</v></c>', '<c r="A"><v>1</v></c>', '<c r=""><v>1</v></c>', "<c/>"])
+def test_references_that_make_no_sense_end_the_reading_one_way_or_another(tmp_path: Path, cell: str) -> None:
+    path = workbook(tmp_path / "r.xlsx", {"S": sheet_xml(text_cell("A1", "a"), cell)})
+
+    assert inspect(path).get("error") in (None, "corrupt")
 
 
 def test_cells_that_only_have_a_style_do_not_count(tmp_path: Path) -> None:

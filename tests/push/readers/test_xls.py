@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.push.made_files import biff2
+from tests.push.made_files import biff2, endless_ole
 from tests.push.reading import became, refused, types
 
 
@@ -35,3 +35,9 @@ def test_a_damaged_workbook_is_corrupt(tmp_path: Path, size: int) -> None:
     path.write_bytes((head + "Workbook\0".encode("utf-16-le")).ljust(size, b"\x05"))
 
     assert refused(path)[0] == "corrupt"
+
+
+def test_a_stream_that_never_ends_is_corrupt(tmp_path: Path) -> None:
+    code, _ = refused(endless_ole(tmp_path / "endless.xls"))
+
+    assert code == "corrupt"
