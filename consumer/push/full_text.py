@@ -17,6 +17,9 @@ TOO_LONG = "string is too long for tsvector"
 KEPT_CHARACTERS = 65_536
 MANY_BYTES = 262_144
 
+#: Texts in one call of concat_ws.
+ARGUMENTS = 90
+
 #: Types whose cast to text is what JSON shows.
 _CAST = frozenset({"text", "character varying", "numeric", "integer", "bigint", "smallint", "double precision", "real",
                    "boolean", "date", "time without time zone"})  # fmt: skip
@@ -26,18 +29,25 @@ def full_text(outputs: Sequence[Output], *, cut: bool = False) -> str:
     """*cut*: rows with very much text are indexed by their beginning only, instead of failing the load."""
     if not outputs:
         return "NULL::tsvector"
-    texts = f"ARRAY[{', '.join(_json_text(one) for one in outputs)}]::text[]"
-    joined = f"array_to_string({texts}, ' ')"
-    if cut:
-        joined = f"CASE WHEN octet_length({joined}) > {MANY_BYTES} THEN left({joined}, {KEPT_CHARACTERS}) ELSE {joined} END"
-    # string_agg over nothing is NULL, array_to_string is ''.
-    return f"to_tsvector(CASE WHEN {_any_value(outputs)} THEN {joined} END)"
+    joined = _joined([_json_text(one) for one in outputs])
+    text = f"left({joined}, {KEPT_CHARACTERS})" if cut else joined
+    text = f"CASE WHEN octet_length({joined}) > {MANY_BYTES} THEN {text} ELSE {joined} END" if cut else text
+    return f"to_tsvector({_null_where_ckan_has_none(text, outputs)})"
 
 
-def _any_value(outputs: Sequence[Output]) -> str:
-    """Text first: it is the cheapest to look at and mostly there, so that nothing else is evaluated."""
-    ordered = sorted(outputs, key=lambda one: base_type(one.type) != "text")
-    return "(" + " OR ".join(f"{_json_text(one)} IS NOT NULL" for one in ordered) + ")"
+def _joined(texts: Sequence[str]) -> str:
+    """A function takes 100 arguments at most. (An array would take any number, but building it costs a third more.)"""
+    if len(texts) <= ARGUMENTS:
+        return f"concat_ws(' ', {', '.join(texts)})"
+    groups = (texts[start : start + ARGUMENTS] for start in range(0, len(texts), ARGUMENTS))
+    return _joined([f"nullif({_joined(group)}, '')" for group in groups])
+
+
+def _null_where_ckan_has_none(text: str, outputs: Sequence[Output]) -> str:
+    """string_agg over nothing is NULL, concat_ws is ''. Only a JSON string can be '' and yet a value."""
+    value = f"nullif({text}, '')"
+    jsons = [_json_text(one) for one in outputs if base_type(one.type) in ("json", "jsonb")]
+    return f"coalesce({', '.join([value, *jsons])})" if jsons else value
 
 
 def _json_text(column: Output) -> str:

@@ -34,10 +34,11 @@ def replace_table(arrival: Arrival, patience_s: float) -> int:
 def put_in_place(arrival: Arrival, new: NewTable, columns: Sequence[tuple[str, str]], patience_s: float) -> None:
     """Finishes *new*, which has rows, key and triggers, and swaps it in. *columns*: names and types."""
     cursor, there = arrival.cursor, arrival.there
-    add_indexes(cursor, new, _wanted_indexes(arrival, new, columns, there))
-    add_rights(cursor, new, arrival.site, there)
     names = tuple(name for name, _ in columns)
     analyze(cursor, new, names)
+    # After the estimate of ANALYZE: building an index counts the rows exactly.
+    add_indexes(cursor, new, _wanted_indexes(arrival, new, columns, there))
+    add_rights(cursor, new, arrival.site, there)
     dressing = Dressing(arrival.target.resource_id, names, additions(arrival.plan.fields, there), arrival.target.aliases)
 
     def complete(now: TableFacts) -> None:
