@@ -15,7 +15,8 @@ def topic_matches(pattern: str, routing_key: str) -> bool:
 @functools.lru_cache(maxsize=4096)
 def _expression(pattern: str) -> "re.Pattern[str]":
     signs = {"*": r"\.[^.]*", "#": r"(?:\.[^.]*)*"}
-    return re.compile("".join(signs.get(word, r"\." + re.escape(word)) for word in pattern.split(".")))
+    words = pattern.split(".") if pattern else ()
+    return re.compile("".join(signs.get(word, r"\." + re.escape(word)) for word in words))
 
 
 def _dotted(routing_key: str) -> str:

