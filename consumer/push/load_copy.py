@@ -91,7 +91,7 @@ class CopyLoader:
             for one in plan.fields
         ]
         self._ckan.create_table(target.resource_id, {"fields": fields, "calculate_record_count": False})
-        seen = self._ckan.count(target.resource_id)
+        seen = self._ckan.shown_count(target.resource_id)
         if seen != table_rows:
             raise JobError(
                 f"The table was loaded with {table_rows:,} rows, but CKAN sees {seen:,}: DATAPUSHER_DATASTORE_WRITE_URL does"
