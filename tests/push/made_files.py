@@ -118,6 +118,22 @@ def biff2(path: Path, cells: Sequence[tuple[int, int, float | str | bool | None]
     return path
 
 
+def endless_ole(path: Path) -> Path:
+    """An OLE file whose short stream `Workbook` is one sector that names itself as the next."""
+    header = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(16) + struct.pack("<HHHHH6x", 0x3E, 3, 0xFFFE, 9, 6)
+    header += struct.pack("<IIIIIIIiI", 0, 1, 1, 0, 4096, 2, 1, -2, 0) + struct.pack("<109i", 0, *[-1] * 108)
+    entries = _ole_entry("Root Entry", 5, 1, 3, 64) + _ole_entry("Workbook", 2, -1, 0, 100) + bytes(256)
+    tables = struct.pack("<128i", -3, -2, -2, -2, *[-1] * 124), struct.pack("<128i", 0, *[-1] * 127)
+    path.write_bytes(header + tables[0] + entries + tables[1] + bytes(512))
+    return path
+
+
+def _ole_entry(name: str, kind: int, child: int, sector: int, size: int) -> bytes:
+    text = (name + "\0").encode("utf-16-le")
+    head = text.ljust(64, b"\0") + struct.pack("<HBBiii36x", len(text), kind, 1, -1, -1, child)
+    return head + struct.pack("<iii", sector, size, 0)
+
+
 def dbf(
     path: Path, columns: Sequence[tuple[str, str, int, int]], rows: Sequence[Sequence[str | bytes]], driver: int = 0
 ) -> Path:

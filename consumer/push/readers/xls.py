@@ -10,6 +10,7 @@ from typing import Any, TextIO
 import xlrd
 from xlrd.biffh import XL_CELL_BOOLEAN, XL_CELL_DATE, XL_CELL_EMPTY, XL_CELL_ERROR, XLRDError
 from xlrd.compdoc import CompDoc, CompDocError
+from xlrd.formula import FormulaError
 from xlrd.sheet import Sheet
 from xlrd.xldate import XLDateError, xldate_as_datetime
 
@@ -19,7 +20,7 @@ from schemas.errors import FileError
 #: What xlrd raises on damaged files besides its own error; it trusts offsets and lengths that it reads.
 _DAMAGE = (
     XLRDError, CompDocError, AssertionError, struct.error, LookupError, ValueError, TypeError, AttributeError,
-    ArithmeticError, MemoryError, EOFError, NotImplementedError, RecursionError,
+    ArithmeticError, FormulaError, MemoryError, EOFError, NotImplementedError, RecursionError,
 )  # fmt: skip
 #: The kind of a directory entry in OLE that is a stream.
 STREAM = 2
