@@ -27,7 +27,7 @@ from consumer.push.session import lock_resource, transaction
 from consumer.push.staging import Staged, drop_statement, is_leftover, stage
 from consumer.push.table import Table
 from consumer.report import Report
-from schemas.errors import JobError
+from schemas.errors import JobError, Transient
 
 _IDLE_STAGING_TABLES = """
 SELECT relname FROM pg_class c
@@ -70,33 +70,46 @@ class CopyLoader:
                 table_rows = replace_table(arrival, self._patience_s)
             else:
                 table_rows = add_to_table(arrival, there, self._patience_s)
-        self._tell(target, plan, there, table_rows)
+        self._tell(target, plan, there, table_rows, report)
         report.progress("loading", rows=staged.rows, rows_total=staged.rows)
         return Loaded(
             rows=staged.rows, table_rows=table_rows, fields=plan.fields, drift=plan.drift, chunks=staged.blocks,
             seconds=time.monotonic() - started, method="copy",
         )  # fmt: skip
 
-    def _tell(self, target: Target, plan: Plan, there: TableFacts | None, table_rows: int) -> None:
-        """CKAN sets datastore_active, indexes the dataset and counts the rows.
+    def _tell(self, target: Target, plan: Plan, there: TableFacts | None, table_rows: int, report: Report) -> None:
+        """CKAN sets datastore_active, indexes the dataset and counts the rows. Raises JobError if it sees another table.
 
-        Nothing is said of indexes, key and aliases, which CKAN would drop and make again, nor of the dictionary where it
-        has not changed: somebody may have edited it meanwhile. Raises JobError if CKAN sees another table than ours.
+        A CKAN that is away is worth another attempt, but not where rows were appended: they would be there twice, and the
+        table was known to CKAN before.
         """
         if self._ckan is None:
             return
-        added = additions(plan.fields, there)
-        fields = [
-            {"id": one.id, "type": one.type, **({**one.extras, "info": dict(one.info)} if one.id in added else {})}
-            for one in plan.fields
-        ]
-        self._ckan.create_table(target.resource_id, {"fields": fields, "calculate_record_count": False})
-        seen = self._ckan.shown_count(target.resource_id)
+        try:
+            self._ckan.create_table(target.resource_id, _definition(plan, there))
+            seen = self._ckan.shown_count(target.resource_id)
+        except Transient as error:
+            if target.mode != "append" or there is None:
+                raise
+            report.warning("The rows are in the table, but CKAN could not be told: %s", error.message)
+            return
         if seen != table_rows:
-            raise JobError(
-                f"The table was loaded with {table_rows:,} rows, but CKAN sees {seen:,}: DATAPUSHER_DATASTORE_WRITE_URL does"
-                " not seem to be the DataStore of this CKAN, or somebody else writes to the table."
-            )
+            told = (f"The table was loaded with {table_rows:,} rows, but CKAN sees {seen:,}: DATAPUSHER_DATASTORE_WRITE_URL"
+                    " does not seem to be the DataStore of this CKAN, or somebody else writes to the table.")  # fmt: skip
+            if target.mode == "replace":
+                raise JobError(told)
+            report.warning("%s", told)
+
+
+def _definition(plan: Plan, there: TableFacts | None) -> dict[str, object]:
+    """Nothing is said of indexes, key and aliases, which CKAN would drop and make again, nor of the dictionary where it
+    has not changed: somebody may have edited it meanwhile."""
+    added = additions(plan.fields, there)
+    fields = [
+        {"id": one.id, "type": one.type, **({**one.extras, "info": dict(one.info)} if one.id in added else {})}
+        for one in plan.fields
+    ]
+    return {"fields": fields, "calculate_record_count": False}
 
 
 def sweep(write_url: str, hours: float = LEFTOVER_HOURS) -> list[str]:

@@ -3,7 +3,7 @@
 import pytest
 
 from consumer.push.ckan import Ckan
-from consumer.push.load import Target
+from consumer.push.load import Mode, Target
 from consumer.push.load_copy import CopyLoader
 from consumer.report import Report, logging_outlet
 from schemas.errors import JobError, Transient
@@ -28,8 +28,13 @@ class ListeningCkan(Ckan):
         return int(self._ds.value(f'SELECT count(*) FROM "{resource_id}"'))
 
 
-def tell(ds: Datastore, ckan: Ckan, table: MadeTable) -> None:
-    CopyLoader(ds.url, ckan).load(table, Target(resource_id=RID), Report(logging_outlet))
+class Away(ListeningCkan):
+    def call(self, action: str, parameters: object) -> Json:
+        raise Transient("CKAN cannot be reached.")
+
+
+def tell(ds: Datastore, ckan: Ckan, table: MadeTable, mode: Mode = "replace") -> None:
+    CopyLoader(ds.url, ckan).load(table, Target(resource_id=RID, mode=mode), Report(logging_outlet))
 
 
 def test_ckan_is_told_the_fields_once_and_no_records(ds: Datastore) -> None:
@@ -61,11 +66,13 @@ def test_a_ckan_with_another_datastore_is_noticed(old: Datastore) -> None:
 
 
 def test_a_ckan_that_is_away_is_told_by_the_next_attempt(old: Datastore) -> None:
-    class Away(ListeningCkan):
-        def call(self, action: str, parameters: object) -> Json:
-            raise Transient("CKAN cannot be reached.")
-
     with pytest.raises(Transient):
         tell(old, Away(old), people())
     tell(old, ListeningCkan(old), people())
     assert content(old) == NAMES_AND_AGES
+
+
+def test_rows_are_not_appended_twice_because_ckan_is_away(old: Datastore, caplog: pytest.LogCaptureFixture) -> None:
+    tell(old, Away(old), people(), mode="append")
+    assert content(old) == [("Old", 99), *NAMES_AND_AGES]
+    assert "CKAN could not be told" in caplog.text
