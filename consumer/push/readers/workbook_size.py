@@ -33,7 +33,9 @@ Chunks = Callable[[], Iterator[bytes]]
 _UNREAD = re.compile(r"/(worksheets|chartsheets|charts|drawings|media|embeddings|theme|printersettings)/|^docprops/")
 _REFERENCE = re.compile(rb' r="([A-Za-z]{0,3})([0-9]{1,7})"[ />]')
 _PREFIXED = re.compile(rb":(?:c|row)[\s/>]")
-_TAG = re.compile(rb"<(?:[\w.-]+:)?(row|c)((?:\s[^>]*?)?)(/?)>")
+_TAG = re.compile(rb"<(?:[\w.-]+:)?(row|c)((?:\s[^<>]*?)?)(/?)>")
+#: A tag with `<` in it, which XML forbids and some parsers let pass: searches could be led past what follows.
+_OPEN_TAG = re.compile(rb"<(?:[\w.-]+:)?(?:row|c)\s[^<>]*(?:<|\Z)")
 _ANY_REFERENCE = re.compile(rb"""\sr\s*=\s*["']([A-Za-z]{0,3})([0-9]{1,9})["']""")
 
 
@@ -215,11 +217,13 @@ class _Usual:
 
 def _exact_corner(chunks: Iterator[bytes]) -> tuple[int, int]:
     """Last row and column as calamine counts them: by reference, else one further than the cell before; cells without
-    content, which only have a style, do not count."""
+    content, which only have a style, do not count. Raises FileError corrupt for tags that are hard to tell the end of."""
     row = column = rows = columns = 0
     for chunk in _overlapping(chunks):
+        if _OPEN_TAG.search(chunk):
+            raise corrupt("XLSX")
         for kind, attributes, closed in _TAG.findall(chunk):
-            reference = _ANY_REFERENCE.search(attributes)
+            reference = _reference(attributes)
             if kind == b"row":
                 row, column = (int(reference[2]) if reference else row + 1), 0
             else:
@@ -228,6 +232,14 @@ def _exact_corner(chunks: Iterator[bytes]) -> tuple[int, int]:
             if kind == b"c" and not closed:
                 rows, columns = max(rows, row), max(columns, column)
     return rows, columns
+
+
+def _reference(attributes: bytes) -> "re.Match[bytes] | None":
+    """The cell's or row's `r`. A `>` inside of a value would end the tag too soon here: then its quotes do not pair."""
+    double, single = attributes.count(b'"'), attributes.count(b"'")
+    if double % 2 or single % 2 or (double and single):
+        raise corrupt("XLSX")
+    return _ANY_REFERENCE.search(attributes)
 
 
 def _column_number(letters: bytes) -> int:

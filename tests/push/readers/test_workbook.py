@@ -155,6 +155,14 @@ def oddly_written_corners(path: Path) -> Path:
     return workbook(path, {"S": sheet_xml(text_cell("A1", "a"), "<c\tr = 'XFD1048576'><v>1</v></c>")})
 
 
+def hidden_corners(path: Path) -> Path:
+    return workbook(path, {"S": sheet_xml(text_cell("A1", "a"), """<c x='"' y=">" r="XFD1048576"><v>1</v></c>""")})
+
+
+def corners_behind_a_bracket(path: Path) -> Path:
+    return workbook(path, {"S": sheet_xml(text_cell("A1", "a"), '<c x="<" r="XFD1048576"><v>1</v></c>')})
+
+
 def prefixed_corners(path: Path) -> Path:
     xml = sheet_xml(text_cell("A1", "a"), '<x:c r="XFD1048576" xmlns:x="other"><x:v>1</x:v></x:c>')
     return workbook(path, {"S": xml})
@@ -236,6 +244,17 @@ def test_references_that_make_no_sense_end_the_reading_one_way_or_another(tmp_pa
     path = workbook(tmp_path / "r.xlsx", {"S": sheet_xml(text_cell("A1", "a"), cell)})
 
     assert inspect(path).get("error") in (None, "corrupt")
+
+
+@pytest.mark.parametrize("bomb", [hidden_corners, corners_behind_a_bracket])
+def test_corners_hidden_from_a_search_are_damage(tmp_path: Path, bomb: Any) -> None:
+    assert refused(bomb(tmp_path / "bomb"))[0] == "corrupt"
+
+
+def test_many_tags_that_never_end_are_seen_through_quickly(tmp_path: Path) -> None:
+    path = workbook(tmp_path / "t.xlsx", {"S": sheet_xml("<c x " * 500_000)})
+
+    assert refused(path)[0] == "corrupt"
 
 
 def test_cells_that_only_have_a_style_do_not_count(tmp_path: Path) -> None:
