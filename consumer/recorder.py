@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from consumer.dead import sealed_body
 from consumer.recording import Told, record, told
+from consumer.stale import Sweeper
 from publisher.backoff import delays
 from publisher.bus import Bus, Delivery, Message
 from schemas.errors import InvalidMessage, StoreUnavailable
@@ -39,9 +40,11 @@ IDLE_S = 0.5
 def run_recorder(settings: Settings, engine: Engine, bus: Bus, topology: Topology, stop: threading.Event) -> None:
     """Records until *stop* is set. What is in hand then goes back to the queue."""
     recorder = Recorder(settings, engine, topology.names)
+    sweeper = Sweeper(engine, bus, topology)
     consumer = bus.consume(topology.names.recorder, recorder.deliveries.put, prefetch=PREFETCH)
     while not stop.is_set():
         recorder.turn(stop)
+        sweeper.turn()
     consumer.cancel()
     recorder.release()
 
