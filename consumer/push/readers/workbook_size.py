@@ -74,13 +74,16 @@ class WorkbookParts:
         if self._format == "ODS":
             return 0  # ODS has no error cells: a formula that fails leaves a text cell
         name = self._sheet_part(position)
-        if name is None:
-            return 0
+        # Where the list of sheets leaves doubt, calamine may take any part for the sheet.
+        names = [name] if name else [one for one in self._members if one.endswith((".xml", ".bin"))]
+        return sum(self._measure(one) for one in names)
+
+    def _measure(self, name: str) -> int:
         measure = _measure_xlsb if name.endswith(".bin") else _measure_xlsx
         return measure(lambda: self._inflated(name))
 
     def _sheet_part(self, position: int) -> str | None:
-        """The member that holds a sheet; None where the workbook names one that is not there."""
+        """The member that holds a sheet; None where the workbook is not clear about it."""
         relations = self._relations()
         ids = self._sheet_ids()
         target = relations.get(ids[position], "") if position < len(ids) else ""
@@ -89,7 +92,8 @@ class WorkbookParts:
 
     def _relations(self) -> dict[str, str]:
         name = "xl/_rels/workbook.bin.rels" if self._format == "XLSB" else "xl/_rels/workbook.xml.rels"
-        return {node.get("Id", ""): node.get("Target", "") for node in self._tree(name).iter() if node.get("Target")}
+        found = [(node.get("Id", ""), node.get("Target", "")) for node in self._tree(name).iter() if node.get("Target")]
+        return dict(found) if len(dict(found)) == len(found) else {}
 
     def _sheet_ids(self) -> list[str]:
         if self._format == "XLSB":
@@ -235,11 +239,16 @@ def _exact_corner(chunks: Iterator[bytes]) -> tuple[int, int]:
 
 
 def _reference(attributes: bytes) -> "re.Match[bytes] | None":
-    """The cell's or row's `r`. A `>` inside of a value would end the tag too soon here: then its quotes do not pair."""
+    _check_quotes(attributes, "XLSX")
+    return _ANY_REFERENCE.search(attributes)
+
+
+def _check_quotes(attributes: bytes, format: str) -> None:
+    """A `>` inside of a value ends the tag too soon for a search; then its quotes do not pair, or are of both kinds.
+    Raises FileError corrupt."""
     double, single = attributes.count(b'"'), attributes.count(b"'")
     if double % 2 or single % 2 or (double and single):
-        raise corrupt("XLSX")
-    return _ANY_REFERENCE.search(attributes)
+        raise corrupt(format)
 
 
 def _column_number(letters: bytes) -> int:
@@ -269,10 +278,11 @@ def _overlapping(chunks: Iterator[bytes]) -> Iterator[bytes]:
 
 
 _ODS_TOKEN = re.compile(
-    rb"<table:table-row\b([^>]*)>|<table:(?:covered-)?table-cell\b([^>]*?)(/?)>|(</table:table-row>)|(<table:table[ >])"
+    rb"<table:table-row\b([^<>]*)>|<table:(?:covered-)?table-cell\b([^<>]*?)(/?)>|(</table:table-row>)|(<table:table[ >])"
 )
-_COLUMNS_REPEATED = re.compile(rb'table:number-columns-repeated="(\d+)"')
-_ROWS_REPEATED = re.compile(rb'table:number-rows-repeated="(\d+)"')
+_ODS_OPEN_TAG = re.compile(rb"<table:(?:covered-)?table-(?:row|cell)\b[^<>]*(?:<|\Z)")
+_COLUMNS_REPEATED = re.compile(rb"""table:number-columns-repeated\s*=\s*["'](\d+)["']""")
+_ROWS_REPEATED = re.compile(rb"""table:number-rows-repeated\s*=\s*["'](\d+)["']""")
 
 
 class _OdsExtent:
@@ -302,6 +312,8 @@ def _measure_ods(chunks: Iterator[bytes]) -> None:
     for chunk in _overlapping(chunks):
         size_bytes += len(chunk)
         _check(size_bytes, SHARED_LIMIT_BYTES, "The ODS workbook")
+        if _ODS_OPEN_TAG.search(chunk):
+            raise corrupt("ODS")
         for match in _ODS_TOKEN.finditer(chunk):
             if match[5]:
                 cells, extent = cells + extent.rows * extent.columns, _OdsExtent()
@@ -321,7 +333,10 @@ def _take(extent: _OdsExtent, match: "re.Match[bytes]") -> None:
 
 
 def _repeated(pattern: "re.Pattern[bytes]", attributes: bytes) -> int:
-    match = pattern.search(attributes) if attributes else None
+    if not attributes:
+        return 1
+    _check_quotes(attributes, "ODS")
+    match = pattern.search(attributes)
     return int(match[1]) if match else 1
 
 

@@ -11,7 +11,7 @@ import pytest
 from consumer.push.inspect import inspect
 from consumer.push.readers import workbook_size
 from consumer.push.readers.workbook import open_workbook
-from tests.push.made_files import ods, sheet_xml, text_cell, workbook, xlsb
+from tests.push.made_files import ods, sheet_xml, text_cell, workbook, xlsb, zipped
 from tests.push.reading import became, refused, types
 
 
@@ -246,15 +246,30 @@ def test_references_that_make_no_sense_end_the_reading_one_way_or_another(tmp_pa
     assert inspect(path).get("error") in (None, "corrupt")
 
 
-@pytest.mark.parametrize("bomb", [hidden_corners, corners_behind_a_bracket])
+def hidden_rows(path: Path) -> Path:
+    return ods(path, ods_row(ods_text("x"), attributes='x=">" table:number-rows-repeated="1048576"'))
+
+
+@pytest.mark.parametrize("bomb", [hidden_corners, corners_behind_a_bracket, hidden_rows])
 def test_corners_hidden_from_a_search_are_damage(tmp_path: Path, bomb: Any) -> None:
     assert refused(bomb(tmp_path / "bomb"))[0] == "corrupt"
 
 
+@pytest.mark.timeout(20)
 def test_many_tags_that_never_end_are_seen_through_quickly(tmp_path: Path) -> None:
-    path = workbook(tmp_path / "t.xlsx", {"S": sheet_xml("<c x " * 500_000)})
+    assert refused(workbook(tmp_path / "t.xlsx", {"S": sheet_xml("<c x " * 500_000)}))[0] == "corrupt"
+    assert refused(ods(tmp_path / "t.ods", "<table:table-row x " * 500_000))[0] == "corrupt"
 
-    assert refused(path)[0] == "corrupt"
+
+def test_a_sheet_that_the_workbook_is_unclear_about_is_measured_too(tmp_path: Path) -> None:
+    path = corners(tmp_path / "u.xlsx")
+    with zipfile.ZipFile(path) as old:
+        parts = {name: old.read(name) for name in old.namelist()}
+    name = "xl/_rels/workbook.xml.rels"
+    twice = parts[name].replace(b"<Relationship ", b'<Relationship Id="rId1" Target="x.xml"/><Relationship ', 1)
+    zipped(path, {**parts, name: twice})
+
+    assert refused(path)[0] == "too-large"
 
 
 def test_cells_that_only_have_a_style_do_not_count(tmp_path: Path) -> None:
