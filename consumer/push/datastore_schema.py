@@ -115,44 +115,50 @@ def index_name(resource_id: str, fields: str) -> str:
 
 # ------------------------------------------------------------------------------------------------------------ a table
 
-_TABLE = """
-SELECT c.oid, pg_get_userbyid(c.relowner), obj_description(c.oid, 'pg_class') FROM pg_class c
-WHERE c.relnamespace = 'public'::regnamespace AND c.relname = %s AND c.relkind = 'r'"""
+_GRANTS = """
+SELECT json_agg(json_build_array(g.privilege_type, coalesce(r.rolname, ''), g.is_grantable)
+                ORDER BY r.rolname, g.privilege_type)
+FROM aclexplode({0}.relacl) g LEFT JOIN pg_roles r ON r.oid = g.grantee WHERE g.grantee <> {0}.relowner"""
 
 _COLUMNS = """
-SELECT a.attname, format_type(a.atttypid, a.atttypmod), col_description(a.attrelid, a.attnum) FROM pg_attribute a
-WHERE a.attrelid = %s AND a.attnum > 0 AND NOT a.attisdropped AND NOT starts_with(a.attname::text, '_') ORDER BY a.attnum"""
+SELECT json_agg(json_build_array(a.attname, format_type(a.atttypid, a.atttypmod), col_description(c.oid, a.attnum))
+                ORDER BY a.attnum)
+FROM pg_attribute a
+WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND NOT starts_with(a.attname::text, '_')"""
 
 _INDEXES = """
-SELECT i.relname, x.indisunique, pg_get_indexdef(x.indexrelid), x.indexprs IS NOT NULL OR x.indpred IS NOT NULL,
-       ARRAY(SELECT a.attname::text FROM unnest(x.indkey) WITH ORDINALITY k(attnum, place)
-             JOIN pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = k.attnum ORDER BY k.place)
-FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid
-WHERE x.indrelid = %s AND NOT x.indisprimary AND x.indisvalid ORDER BY i.relname"""
+SELECT json_agg(json_build_array(
+    i.relname, x.indisunique, pg_get_indexdef(x.indexrelid), x.indexprs IS NOT NULL OR x.indpred IS NOT NULL,
+    ARRAY(SELECT a.attname::text FROM unnest(x.indkey) WITH ORDINALITY k(attnum, place)
+          JOIN pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = k.attnum ORDER BY k.place)) ORDER BY i.relname)
+FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid WHERE x.indrelid = c.oid AND NOT x.indisprimary AND x.indisvalid"""
 
 _TRIGGERS = """
-SELECT t.tgname, pg_get_triggerdef(t.oid), t.tgenabled::text FROM pg_trigger t
-WHERE t.tgrelid = %s AND NOT t.tgisinternal AND t.tgname <> 'zfulltext' ORDER BY t.tgname"""
+SELECT json_agg(json_build_array(t.tgname, pg_get_triggerdef(t.oid), t.tgenabled::text) ORDER BY t.tgname)
+FROM pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgname <> 'zfulltext'"""
 
-_GRANTS = """
-SELECT g.privilege_type, coalesce(r.rolname, ''), g.is_grantable FROM pg_class c
-CROSS JOIN LATERAL aclexplode(c.relacl) g LEFT JOIN pg_roles r ON r.oid = g.grantee
-WHERE c.oid = %s AND g.grantee <> c.relowner ORDER BY 2, 1"""
-
-_VIEWS = """
+#: Of views of views too, each with the columns compared to the table's.
+_VIEWS = f"""
 WITH RECURSIVE readers (oid, depth) AS (
     SELECT r.ev_class, 1 FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid AND r.ev_class <> d.refobjid
-    WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = %(oid)s
+    WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid
     UNION
     SELECT r.ev_class, readers.depth + 1 FROM readers JOIN pg_depend d ON d.refobjid = readers.oid
     JOIN pg_rewrite r ON r.oid = d.objid AND r.ev_class <> d.refobjid
-    WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass)
-SELECT c.oid, c.relname, n.nspname, pg_get_userbyid(c.relowner), pg_get_viewdef(c.oid), max(depth),
-       array_agg(DISTINCT depth) = ARRAY[1] AND
-       ARRAY(SELECT attname FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0 ORDER BY attnum)
-     = ARRAY(SELECT attname FROM pg_attribute WHERE attrelid = %(oid)s AND attnum > 0 AND NOT attisdropped ORDER BY attnum)
-FROM readers JOIN pg_class c ON c.oid = readers.oid AND c.relkind = 'v' JOIN pg_namespace n ON n.oid = c.relnamespace
-GROUP BY c.oid, c.relname, n.nspname, c.relowner ORDER BY max(depth), c.relname"""
+    WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass),
+farthest AS (SELECT oid, max(depth) AS depth FROM readers GROUP BY oid)
+SELECT json_agg(json_build_array(
+    v.relname, n.nspname, pg_get_userbyid(v.relowner), pg_get_viewdef(v.oid), ({_GRANTS.format("v")}),
+    f.depth = 1 AND ARRAY(SELECT attname FROM pg_attribute WHERE attrelid = v.oid AND attnum > 0 ORDER BY attnum)
+     = ARRAY(SELECT attname FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped ORDER BY attnum))
+    ORDER BY f.depth, v.relname)
+FROM farthest f JOIN pg_class v ON v.oid = f.oid AND v.relkind = 'v' JOIN pg_namespace n ON n.oid = v.relnamespace"""
+
+#: One question: it is asked while readers are kept waiting.
+_TABLE = f"""
+SELECT c.oid, pg_get_userbyid(c.relowner), obj_description(c.oid, 'pg_class'),
+       ({_COLUMNS}), ({_INDEXES}), ({_TRIGGERS}), ({_GRANTS.format("c")}), ({_VIEWS})
+FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relname = %s AND c.relkind = 'r'"""
 
 
 def read_table(cursor: Cursor, name: str) -> TableFacts | None:
@@ -160,16 +166,16 @@ def read_table(cursor: Cursor, name: str) -> TableFacts | None:
     found = _rows(cursor, _TABLE, (name,))
     if not found:
         return None
-    oid, owner, comment = found[0]
+    oid, owner, comment, columns, indexes, triggers, grants, views = found[0]
     return TableFacts(
         oid=oid,
         owner=owner,
         comment=comment,
-        columns=tuple(ColumnFacts(*row) for row in _rows(cursor, _COLUMNS, (oid,))),
-        indexes=tuple(_index(name, *row) for row in _rows(cursor, _INDEXES, (oid,))),
-        triggers=tuple(TriggerFacts(*row) for row in _rows(cursor, _TRIGGERS, (oid,))),
-        grants=_grants(cursor, oid),
-        views=tuple(_view(cursor, *row) for row in _rows(cursor, _VIEWS, {"oid": oid})),
+        columns=tuple(ColumnFacts(*row) for row in columns or ()),
+        indexes=tuple(_index(name, *row) for row in indexes or ()),
+        triggers=tuple(TriggerFacts(*row) for row in triggers or ()),
+        grants=_grants(grants),
+        views=tuple(_view(*row) for row in views or ()),
     )
 
 
@@ -184,15 +190,15 @@ def _as_printed(table: str) -> str:
     return "public." if re.fullmatch(r"[a-z_][a-z0-9_]*", table) else qualified(table)
 
 
-def _grants(cursor: Cursor, oid: int) -> tuple[Grant, ...]:
-    return tuple(Grant(*row) for row in _rows(cursor, _GRANTS, (oid,)))
+def _grants(rows: Sequence[Sequence[Any]] | None) -> tuple[Grant, ...]:
+    return tuple(Grant(*row) for row in rows or ())
 
 
 def _view(
-    cursor: Cursor, oid: int, name: str, schema: str, owner: str, definition: str, depth: int, same_columns: bool
+    name: str, schema: str, owner: str, definition: str, grants: Sequence[Sequence[Any]] | None, same_columns: bool
 ) -> ViewFacts:
     plain = re.search(r"\bFROM\s+(?:\w+\.)?(?:\"[^\"]+\"|\w+)\s*;\s*$", definition) is not None
-    return ViewFacts(name, owner, definition, same_columns and plain, _grants(cursor, oid), schema)
+    return ViewFacts(name, owner, definition, same_columns and plain, _grants(grants), schema)
 
 
 # ----------------------------------------------------------------------------------------------------------- the site

@@ -12,9 +12,9 @@ from consumer.push.sql_text import identifier, qualified
 from schemas.errors import JobError
 
 #: CKAN's own trigger; it fills `_full_text` of rows that come later by API.
-FULL_TEXT_TRIGGER = (
-    "CREATE TRIGGER zfulltext BEFORE INSERT OR UPDATE ON {table} FOR EACH ROW EXECUTE PROCEDURE populate_full_text_trigger()"
-)
+FULL_TEXT_TRIGGER = """
+CREATE TRIGGER zfulltext BEFORE INSERT OR UPDATE ON {table} FOR EACH ROW
+EXECUTE PROCEDURE public.populate_full_text_trigger()"""
 
 
 @dataclass
@@ -74,8 +74,6 @@ def _add_index(cursor: Cursor, new: NewTable, index: IndexFacts) -> None:
         raise twice(index.columns, error) from error
     except (psycopg2.errors.ProgrammingError, psycopg2.errors.ProgramLimitExceeded):
         # A column that is gone or of another type; or a text too long for a btree page (2.7 kB).
-        if index.unique:
-            raise
         new.skipped.append(index.name)
 
 

@@ -23,7 +23,7 @@ from consumer.push.dictionary import Plan, planned
 from consumer.push.dictionary_comments import additions, existing_of
 from consumer.push.load import Loaded, Target
 from consumer.push.replacing import replace_table
-from consumer.push.session import lock_resource, transaction
+from consumer.push.session import lock_resource, looking, transaction
 from consumer.push.staging import Staged, drop_statement, is_leftover, stage
 from consumer.push.table import Table
 from consumer.report import Report
@@ -58,10 +58,10 @@ class CopyLoader:
             lock_resource(cursor, target.resource_id)
             staged = _stage(connection, table, report)
             started = time.monotonic()
-            there = read_table(cursor, target.resource_id)
+            with looking(cursor):
+                there, site = read_table(cursor, target.resource_id), read_site(cursor, self._read_role)
             target = _known(target, there)
             plan = planned(table.columns, target)
-            site = read_site(cursor, self._read_role)
             report.progress("loading", rows=0, rows_total=staged.rows)
             arrival = Arrival(
                 cursor=cursor, table=table, target=target, plan=plan, staged=staged, site=site, there=there, report=report
@@ -86,7 +86,7 @@ class CopyLoader:
         if self._ckan is None:
             return
         try:
-            self._ckan.create_table(target.resource_id, _definition(plan, there))
+            self._ckan.create_table(target.resource_id, _definition(plan, target, there))
             seen = self._ckan.shown_count(target.resource_id)
         except Transient as error:
             if target.mode != "append" or there is None:
@@ -101,15 +101,20 @@ class CopyLoader:
             report.warning("%s", told)
 
 
-def _definition(plan: Plan, there: TableFacts | None) -> dict[str, object]:
-    """Nothing is said of indexes, key and aliases, which CKAN would drop and make again, nor of the dictionary where it
-    has not changed: somebody may have edited it meanwhile."""
+def _definition(plan: Plan, target: Target, there: TableFacts | None) -> dict[str, object]:
+    """Nothing is said of what stands already: CKAN would drop indexes and aliases and make them again. Nor of the
+    dictionary where it has not changed: somebody may have edited it meanwhile."""
     added = additions(plan.fields, there)
     fields = [
         {"id": one.id, "type": one.type, **({**one.extras, "info": dict(one.info)} if one.id in added else {})}
         for one in plan.fields
     ]
-    return {"fields": fields, "calculate_record_count": False}
+    asked = {} if target.mode == "replace" or there is None else {"indexes": target.indexes, "aliases": target.aliases}
+    return {
+        "fields": fields,
+        "calculate_record_count": False,
+        **{key: value for key, value in asked.items() if value is not None},
+    }
 
 
 def sweep(write_url: str, hours: float = LEFTOVER_HOURS) -> list[str]:

@@ -76,16 +76,14 @@ def _wanted_indexes(
     """The options' indexes and key, else those of the table that is *there*; CKAN's full-text ones in any case."""
     target, jsons = arrival.target, [name for name, kind in columns if base_type(kind) in ("json", "jsonb")]
     texts = [name for name, kind in columns if base_type(kind) == "text"]
-    wanted = list(there.indexes if there else ())
-    if target.indexes is not None:
-        new.unwanted |= {index.name for index in wanted if not index.unique and not index.full_text}
-        wanted = [index for index in wanted if index.name not in new.unwanted]
-        wanted += [plain_index(target.resource_id, names, jsons=jsons) for names in target.indexes if names]
+    old = list(there.indexes if there else ())
+    keys = [index for index in old if index.unique]
+    plain = [index for index in old if not index.unique]
     if target.primary_key:
-        new.unwanted |= {index.name for index in wanted if index.unique}
-        wanted = [index for index in wanted if index.name not in new.unwanted]
-        wanted.append(plain_index(target.resource_id, target.primary_key, unique=True))
-    else:
-        wanted = [index for index in wanted if not index.unique or set(index.columns) <= {name for name, _ in columns}]
-    new.unwanted |= {index.name for index in (there.indexes if there else ())} - {index.name for index in wanted}
+        keys = [plain_index(target.resource_id, target.primary_key, unique=True)]
+    if target.indexes is not None:
+        plain = [index for index in plain if index.full_text]
+        plain += [plain_index(target.resource_id, names, jsons=jsons) for names in target.indexes if names]
+    wanted = [*keys, *plain]
+    new.unwanted |= {index.name for index in old} - {index.name for index in wanted}
     return wanted + full_text_indexes(target.resource_id, texts, arrival.site)

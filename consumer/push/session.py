@@ -78,3 +78,12 @@ def savepoint(cursor: Cursor) -> Iterator[None]:
             cursor.execute("ROLLBACK TO SAVEPOINT step; RELEASE SAVEPOINT step")
         raise
     cursor.execute("RELEASE SAVEPOINT step")
+
+
+@contextmanager
+def looking(cursor: Cursor) -> Iterator[None]:
+    """For reading the catalogue: what the block locked is free again behind it. (pg_get_viewdef locks a view's tables
+    until the transaction ends; somebody's ALTER TABLE would then wait for the whole load, and readers behind it.)"""
+    cursor.execute("SAVEPOINT look")
+    yield
+    cursor.execute("ROLLBACK TO SAVEPOINT look; RELEASE SAVEPOINT look")

@@ -6,7 +6,7 @@ each time so briefly that a reader hardly notices, until the readers that are th
 
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import psycopg2
@@ -76,19 +76,24 @@ def swap(
 
 
 def _swap_once(cursor: Cursor, new: NewTable, dressing: Dressing, site: SiteFacts) -> list[str]:
+    """Everything in one message to the server: readers wait for each that goes to and fro."""
     old = _locked(cursor, dressing.resource_id)
     if old and not {index.name for index in old.indexes} <= new.considered:
         raise _Changed(old)
-    notes = [f"The index {name} was left out: the new columns do not allow it." for name in new.skipped]
-    if old:
-        views = "; ".join(f"DROP VIEW {view.relation}" for view in reversed(old.views))
-        cursor.execute(f"{views}; DROP TABLE {qualified(dressing.resource_id)}")
-    cursor.execute(";\n".join(_renames(new, dressing.resource_id)))
-    _comment(cursor, dressing, old, site)
-    notes += _views(cursor, dressing, old)
+    aliases = _aliases(dressing, old)
+    statements = [*_drops(dressing, old), *_renames(new, dressing.resource_id), *_comments(dressing, old, site), *aliases]
     if site.has_stats:
-        count_rows(cursor, dressing.resource_id, new.rows)
-    return notes
+        statements.append(_count(dressing.resource_id, new.rows))
+    try:
+        cursor.execute(";\n".join(statements))
+    except (psycopg2.errors.DuplicateTable, psycopg2.errors.WrongObjectType) as error:
+        raise _taken(dressing, error) from error
+    others = [view for view in old.views if not view.alias] if old else []
+    lost = [view.name for view in others if not _recreated(cursor, view)]
+    return [
+        *(f"The index {name} was left out: the new columns do not allow it." for name in new.skipped),
+        *(f"The view {name} could not be made again: it uses columns that are gone or changed." for name in lost),
+    ]
 
 
 def _locked(cursor: Cursor, resource_id: str) -> TableFacts | None:
@@ -102,78 +107,75 @@ def _locked(cursor: Cursor, resource_id: str) -> TableFacts | None:
     return read_table(cursor, resource_id)
 
 
-def _renames(new: NewTable, resource_id: str) -> Sequence[str]:
+def _drops(dressing: Dressing, old: TableFacts | None) -> Iterator[str]:
+    if old:
+        yield from (f"DROP VIEW {view.relation}" for view in reversed(old.views))
+        yield f"DROP TABLE {qualified(dressing.resource_id)}"
+
+
+def _renames(new: NewTable, resource_id: str) -> Iterator[str]:
     """Names as PostgreSQL gives them for `CREATE TABLE "<id>" (_id serial primary key)`, and CKAN's of indexes."""
-    table = identifier(resource_id)
-    return [
-        f"ALTER TABLE {new.relation} RENAME TO {table}",
-        f"ALTER INDEX {qualified(new.primary_key)} RENAME TO {identifier(f'{resource_id}_pkey')}",
-        f"ALTER SEQUENCE {qualified(new.sequence)} RENAME TO {identifier(f'{resource_id}__id_seq')}",
-        *(f"ALTER INDEX {qualified(name)} RENAME TO {identifier(index.name)}" for name, index in new.indexes.items()),
-    ]
+    yield f"ALTER TABLE {new.relation} RENAME TO {identifier(resource_id)}"
+    yield f"ALTER INDEX {qualified(new.primary_key)} RENAME TO {identifier(f'{resource_id}_pkey')}"
+    yield f"ALTER SEQUENCE {qualified(new.sequence)} RENAME TO {identifier(f'{resource_id}__id_seq')}"
+    for name, index in new.indexes.items():
+        yield f"ALTER INDEX {qualified(name)} RENAME TO {identifier(index.name)}"
 
 
-def _comment(cursor: Cursor, dressing: Dressing, old: TableFacts | None, site: SiteFacts) -> None:
+def _comments(dressing: Dressing, old: TableFacts | None, site: SiteFacts) -> Iterator[str]:
     """The data dictionary; an edit made while the file was loading is in *old* and counts."""
     table = qualified(dressing.resource_id)
     comments = {column.name: column.comment for column in (old.columns if old else ())}
-    statements = []
     for name in dressing.columns:
         text = comment_with(comments.get(name), dressing.additions.get(name, {}), in_object=site.info_in_object)
         if text:
-            statements.append(f"COMMENT ON COLUMN {table}.{identifier(name)} IS {literal(text)}")
+            yield f"COMMENT ON COLUMN {table}.{identifier(name)} IS {literal(text)}"
     if old and old.comment:
-        statements.append(f"COMMENT ON TABLE {table} IS {literal(old.comment)}")
-    if statements:
-        cursor.execute(";\n".join(statements))
+        yield f"COMMENT ON TABLE {table} IS {literal(old.comment)}"
 
 
-def _views(cursor: Cursor, dressing: Dressing, old: TableFacts | None) -> list[str]:
-    """Aliases, and other views as they were as far as the new columns allow."""
-    notes = []
-    views = old.views if old else ()
-    wanted = tuple(view.name for view in views if view.alias) if dressing.aliases is None else dressing.aliases
-    known = {view.name: view for view in views if view.alias}
-    for alias in wanted:
-        _create_alias(cursor, alias, dressing.resource_id, known.get(alias))
-    for view in views:
-        if not view.alias and not _recreated(cursor, view):
-            notes.append(f"The view {view.name} could not be made again: it uses columns that are gone or changed.")
-    return notes
-
-
-def _create_alias(cursor: Cursor, name: str, resource_id: str, old: ViewFacts | None) -> None:
-    view = f"CREATE VIEW {qualified(name)} AS SELECT * FROM {qualified(resource_id)}"
-    try:
-        cursor.execute(view)
-    except (psycopg2.errors.DuplicateTable, psycopg2.errors.WrongObjectType) as error:
-        raise JobError(f"The alias {name!r} is taken by another table of the DataStore.", details={"Alias": name}) from error
-    if old:
-        _restore_rights(cursor, old)
+def _aliases(dressing: Dressing, old: TableFacts | None) -> Iterator[str]:
+    known = {view.name: view for view in (old.views if old else ()) if view.alias}
+    for name in known if dressing.aliases is None else dressing.aliases:
+        yield f"CREATE VIEW {qualified(name)} AS SELECT * FROM {qualified(dressing.resource_id)}"
+        if name in known:
+            yield from _rights(known[name])
 
 
 def _recreated(cursor: Cursor, view: ViewFacts) -> bool:
     try:
         with savepoint(cursor):
-            cursor.execute(f"CREATE VIEW {view.relation} AS {view.definition}")
-            _restore_rights(cursor, view)
+            definition = view.definition.rstrip().removesuffix(";")
+            cursor.execute(";\n".join([f"CREATE VIEW {view.relation} AS {definition}", *_rights(view)]))
         return True
     except psycopg2.errors.ProgrammingError:
         return False
 
 
-def _restore_rights(cursor: Cursor, view: ViewFacts) -> None:
-    cursor.execute("SELECT current_user = %s", (view.owner,))
-    if cursor.fetchone() != (True,):
-        cursor.execute(f"ALTER VIEW {view.relation} OWNER TO {identifier(view.owner)}")
-    for grant in view.grants:
-        cursor.execute(grant.statement(view.relation))
+def _rights(view: ViewFacts) -> Iterator[str]:
+    """The owner only where it would be another: not every role may say so, even of itself."""
+    yield (
+        f"DO $$ BEGIN IF current_user <> {literal(view.owner)} THEN ALTER VIEW {view.relation} OWNER TO"
+        f" {identifier(view.owner)}; END IF; END $$"
+    )
+    yield from (grant.statement(view.relation) for grant in view.grants)
+
+
+def _taken(dressing: Dressing, error: psycopg2.Error) -> JobError:
+    told = error.diag.message_primary or ""
+    name = next((alias for alias in dressing.aliases or () if f'"{alias}"' in told), None)
+    if name is None:
+        return JobError(f"A name is taken in the DataStore: {told}")
+    return JobError(f"The alias {name!r} is taken by another table of the DataStore.", details={"Alias": name})
 
 
 def count_rows(cursor: Cursor, resource_id: str, rows: int) -> None:
+    cursor.execute(_count(resource_id, rows))
+
+
+def _count(resource_id: str, rows: int) -> str:
     """CKAN 2.12 believes `_table_stats`. Written under the table's lock, it cannot be overtaken by a reader's count."""
-    cursor.execute(
-        """INSERT INTO public._table_stats VALUES (%s, jsonb_build_object('rows', %s::bigint))
-        ON CONFLICT (resource_id) DO UPDATE SET stats = excluded.stats""",
-        (resource_id, rows),
+    return (
+        f"INSERT INTO public._table_stats VALUES ({literal(resource_id)}, jsonb_build_object('rows', {rows}::bigint))"
+        " ON CONFLICT (resource_id) DO UPDATE SET stats = excluded.stats"
     )

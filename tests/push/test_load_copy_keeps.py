@@ -52,6 +52,12 @@ def test_indexes_and_key_are_kept_by_name_and_kind(old: Datastore) -> None:
     assert [row for row in old.rows(before, RID) if row[0] != named] == kept
 
 
+def test_a_key_whose_column_is_gone_is_left_out_and_told(old: Datastore, caplog: pytest.LogCaptureFixture) -> None:
+    old.run(f"CREATE UNIQUE INDEX of_gone ON {T} (gone)")
+    load(old, people())
+    assert "of_gone" in caplog.text
+
+
 def test_given_indexes_replace_the_old_ones_but_not_the_key(old: Datastore) -> None:
     old.run(f"CREATE UNIQUE INDEX ours_key ON {T} (name); CREATE INDEX of_name ON {T} (name)")
     load(old, people(), indexes=(("age",),))

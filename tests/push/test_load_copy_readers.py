@@ -72,22 +72,26 @@ def reading(ds: Datastore, *queries: str) -> Iterator[list[Reader]]:
 
 def test_readers_see_old_or_new_and_hardly_wait(old: Datastore) -> None:
     old.run(f"CREATE VIEW people AS SELECT * FROM {T}")
-    with reading(old, f"SELECT count(*) FROM {T}", "SELECT count(*) FROM people") as readers:
+    old.create("other", "a text")
+    with reading(old, f"SELECT count(*) FROM {T}", "SELECT count(*) FROM people", "SELECT count(*) FROM other") as readers:
         load(old, many())
         time.sleep(0.1)
-    for reader in readers:
+    *concerned, unconcerned = readers
+    for reader in concerned:
         assert reader.errors == []
         assert reader.seen == {1, 20_000}
-        # The median tells how busy the machine is; only what comes on top of it is ours.
-        assert max(reader.waits) - sorted(reader.waits)[len(reader.waits) // 2] < LONGEST_WAIT_S
+        # What the reader of another table waits for is the machine's doing, not ours.
+        assert max(reader.waits) - max(unconcerned.waits) < LONGEST_WAIT_S
 
 
 def test_a_long_reader_holds_up_the_swap_but_nobody_else(old: Datastore) -> None:
-    with held(old, f"SELECT * FROM {T}"), reading(old, f"SELECT count(*) FROM {T}") as (reader,):
+    old.create("other", "a text")
+    queries = f"SELECT count(*) FROM {T}", "SELECT count(*) FROM other"
+    with held(old, f"SELECT * FROM {T}"), reading(old, *queries) as (reader, unconcerned):
         with pytest.raises(Transient, match="being read for"):
             load(old, many(10))
     assert reader.seen == {1}
-    assert max(reader.waits) < LONGEST_WAIT_S
+    assert max(reader.waits) - max(unconcerned.waits) < LONGEST_WAIT_S
     assert content(old) == [("Old", 99)]
 
 
@@ -114,6 +118,14 @@ def test_an_index_made_while_the_table_is_converted_is_made_again(old: Datastore
     monkeypatch.setattr("consumer.push.replacing.analyze", lambda *_: old.run(next(made)))
     load(old, many(10))
     assert old.value("SELECT count(*) FROM pg_indexes WHERE indexname = 'late'") == 1
+
+
+def test_a_table_being_loaded_may_be_altered_meanwhile(old: Datastore, monkeypatch: pytest.MonkeyPatch) -> None:
+    old.run(f"CREATE VIEW people AS SELECT * FROM {T}")
+    altering = f"SET lock_timeout = '100ms'; ALTER TABLE {T} ALTER name SET STATISTICS 50"
+    monkeypatch.setattr("consumer.push.replacing.analyze", lambda *_: old.run(altering))
+    load(old, many(10))
+    assert old.value(f"SELECT count(*) FROM {T}") == 10
 
 
 def test_a_table_dropped_while_the_file_is_read_is_made_anew(old: Datastore) -> None:

@@ -76,3 +76,12 @@ def test_rows_are_not_appended_twice_because_ckan_is_away(old: Datastore, caplog
     tell(old, Away(old), people(), mode="append")
     assert content(old) == [("Old", 99), *NAMES_AND_AGES]
     assert "CKAN could not be told" in caplog.text
+
+
+def test_an_append_lets_ckan_make_the_indexes_and_aliases_that_are_asked_for(old: Datastore) -> None:
+    ckan = ListeningCkan(old)
+    target = Target(resource_id=RID, mode="append", indexes=(("age",),), aliases=("folk",))
+    CopyLoader(old.url, ckan).load(people(), target, Report(logging_outlet))
+    body = ckan.told[0][1]
+    assert isinstance(body, dict)
+    assert (body["indexes"], body["aliases"]) == ((("age",),), ("folk",))
