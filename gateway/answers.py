@@ -10,6 +10,7 @@ import orjson
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from gateway.json_text import dump_json
 from gateway.service import service_of
 from gateway.submission import Refused
 from schemas.errors import StoreUnavailable
@@ -23,11 +24,8 @@ HARMLESS = {"Content-Security-Policy": "sandbox", "X-Content-Type-Options": "nos
 
 
 def answer(value: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
-    """JSON without blanks. Python's own encoder takes over for numbers beyond 64 bits and lone surrogates."""
-    try:
-        body = orjson.dumps(value)
-    except TypeError:
-        body = json.dumps(value).encode()
+    """JSON without blanks."""
+    body = dump_json(value)
     return web.Response(body=body, status=status, headers=headers, content_type="application/json")
 
 

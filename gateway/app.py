@@ -44,10 +44,8 @@ def make_app(settings: Settings, engine: Engine, bus: Bus, job_types: Mapping[st
     """The gateway. *job_types* says which of them are synchronous; `secret_key` and `password` of *settings* are not empty."""
     app = web.Application(middlewares=[edge], client_max_size=settings.max_body)
     for prefix in {"", settings.url_prefix.rstrip("/")}:
-        for method, path, handler in ROUTES:
-            for slash in ("", "/"):
-                if prefix + path.rstrip("/") + slash:
-                    app.router.add_route(method, prefix + path.rstrip("/") + slash, handler)
+        for path in dict.fromkeys(path for _, path, _ in ROUTES):
+            _add(app, prefix + path.rstrip("/"), {method: handler for method, of, handler in ROUTES if of == path})
 
     async def service(app: web.Application) -> AsyncIterator[None]:
         async with at_work(settings, engine, bus, job_types) as running:
@@ -57,6 +55,15 @@ def make_app(settings: Settings, engine: Engine, bus: Bus, job_types: Mapping[st
     app.cleanup_ctx.append(service)
     app.on_shutdown.append(_end_waiting)
     return app
+
+
+def _add(app: web.Application, path: str, handlers: Mapping[str, Handler]) -> None:
+    for written in (path, f"{path}/") if path else ("/",):
+        resource = app.router.add_resource(written)
+        for method, handler in handlers.items():
+            resource.add_route(method, handler)
+            if method == "GET":
+                resource.add_route("HEAD", handler)
 
 
 async def _end_waiting(app: web.Application) -> None:

@@ -4,9 +4,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, delete, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from gateway.json_text import dump_json
 from gateway.submission import Submission
 from publisher.bus import HeaderValue
 from schemas.messages import Json, State
@@ -17,6 +18,43 @@ FINAL_STATES = tuple(state.value for state in State if state.final)
 DELETED_AT_ONCE = 500
 #: The column that only serves to find jobs by their resource.
 RESOURCE_ID_LENGTH = 200
+
+
+#: All jobs of a group come as one JSON text: binding each value of each row by itself costs many times the insert.
+INSERT_ON_POSTGRESQL = text("""
+    WITH new AS (
+        SELECT * FROM json_to_recordset(CAST(:rows AS json)) AS row (
+            job_id text, job_type text, requested_at timestamp, resource_id text, ckan_url text, result_url text,
+            job_key text, aps_job_id text, metadata text, sent_data text, api_key text,
+            body text, headers text, due_at timestamp)
+    ), added AS (
+        INSERT INTO jobs (job_id, job_type, state, requested_at, resource_id, ckan_url, result_url, job_key, aps_job_id,
+                          metadata, sent_data, api_key)
+        SELECT job_id, job_type, 'queued', requested_at, resource_id, ckan_url, result_url, job_key, aps_job_id,
+               CAST(metadata AS json), CAST(sent_data AS json), api_key
+        FROM new ON CONFLICT (job_id) DO NOTHING RETURNING job_id
+    ), kept AS (
+        INSERT INTO outbox (job_id, job_type, body, headers, created_at, due_at)
+        SELECT job_id, job_type, convert_to(body, 'UTF8'), CAST(headers AS json), requested_at, due_at
+        FROM new JOIN added USING (job_id)
+    )
+    SELECT job_id FROM added
+""")
+#: SQLite has no INSERT inside WITH: first the messages of the jobs that are new, then the jobs.
+KEEP_ON_SQLITE = text("""
+    INSERT INTO outbox (job_id, job_type, body, headers, created_at, due_at)
+    SELECT value ->> 'job_id', value ->> 'job_type', CAST(value ->> 'body' AS BLOB), value ->> 'headers',
+           value ->> 'requested_at', value ->> 'due_at'
+    FROM json_each(:rows) WHERE value ->> 'job_id' NOT IN (SELECT job_id FROM jobs)
+""")
+INSERT_ON_SQLITE = text("""
+    INSERT INTO jobs (job_id, job_type, state, requested_at, resource_id, ckan_url, result_url, job_key, aps_job_id,
+                      metadata, sent_data, api_key)
+    SELECT value ->> 'job_id', value ->> 'job_type', 'queued', value ->> 'requested_at', value ->> 'resource_id',
+           value ->> 'ckan_url', value ->> 'result_url', value ->> 'job_key', value ->> 'aps_job_id',
+           value ->> 'metadata', value ->> 'sent_data', value ->> 'api_key'
+    FROM json_each(:rows) WHERE true ON CONFLICT (job_id) DO NOTHING RETURNING job_id
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,18 +72,11 @@ def insert_jobs(connection: Connection, submissions: Sequence[Submission], due_a
     named = [each.job.job_id for each in submissions if each.named]
     taken = _deleted_ids(connection, named) if named else set()
     wanted = {each.job.job_id: each for each in reversed(submissions) if each.job.job_id not in taken}
-    if not wanted:
-        return set()
-    free = set(_insert_free(connection, [_job_row(each) for each in wanted.values()]))
-    if free:
-        connection.execute(insert(outbox), [_outbox_row(wanted[job_id], due_at) for job_id in free])
-    return free
-
-
-def _insert_free(connection: Connection, rows: Sequence[dict[str, object]]) -> list[str]:
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(jobs).on_conflict_do_nothing(index_elements=[jobs.c.job_id]).returning(jobs.c.job_id)
-    return list(connection.execute(statement, rows).scalars())
+    rows = {"rows": dump_json([_new_job(each, due_at) for each in wanted.values()]).decode()}
+    if connection.dialect.name == "postgresql":
+        return set(connection.execute(INSERT_ON_POSTGRESQL, rows).scalars())
+    connection.execute(KEEP_ON_SQLITE, rows)
+    return set(connection.execute(INSERT_ON_SQLITE, rows).scalars())
 
 
 def _deleted_ids(connection: Connection, job_ids: Sequence[str]) -> set[str]:
@@ -68,37 +99,34 @@ def _which(
     return connection.execute(select(column).where(column.in_(values), condition)).scalars().all()
 
 
-def _job_row(submission: Submission) -> dict[str, object]:
+def _new_job(submission: Submission, due_at: datetime) -> dict[str, object]:
+    """What INSERT_… read: columns of `jobs` and `outbox`. JSON columns and the message are JSON as text."""
     job = submission.job
     return {
         "job_id": job.job_id,
         "job_type": job.job_type,
-        "state": State.QUEUED.value,
-        "requested_at": submission.requested_at,
+        "requested_at": _moment(submission.requested_at),
         "resource_id": _findable(job.metadata.get("resource_id")),
         "ckan_url": _text(job.metadata.get("ckan_url")),
         "result_url": job.result_url,
         "job_key": submission.job_key,
         "aps_job_id": submission.aps_job_id,
-        "metadata": job.metadata,
-        "sent_data": job.data,
+        "metadata": dump_json(job.metadata).decode(),
+        "sent_data": None if job.data is None else dump_json(job.data).decode(),
         "api_key": job.api_key,
+        "body": submission.body.decode(),
+        "headers": dump_json(submission.headers).decode(),
+        "due_at": _moment(due_at),
     }
 
 
-def _outbox_row(submission: Submission, due_at: datetime) -> dict[str, object]:
-    return {
-        "job_id": submission.job.job_id,
-        "job_type": submission.job.job_type,
-        "body": submission.job.encode(),
-        "headers": submission.headers,
-        "created_at": submission.requested_at,
-        "due_at": due_at,
-    }
+def _moment(moment: datetime) -> str:
+    """As SQLAlchemy writes it for SQLite, and PostgreSQL reads it."""
+    return moment.isoformat(" ", "microseconds")
 
 
 def _findable(value: Json) -> str | None:
-    return None if value is None else str(value)[:RESOURCE_ID_LENGTH]
+    return None if value is None else (value if isinstance(value, str) else dump_json(value).decode())[:RESOURCE_ID_LENGTH]
 
 
 def _text(value: Json) -> str | None:

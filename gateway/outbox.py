@@ -62,7 +62,7 @@ class Outbox:
 
     def publish_job(self, submission: Submission) -> None:
         job = submission.job
-        self.publish(OutboxRow(job.job_id, job.job_type, job.encode(), submission.headers))
+        self.publish(OutboxRow(job.job_id, job.job_type, submission.body, submission.headers))
 
     def publish(self, row: OutboxRow) -> None:
         self._in_flight.add(row.job_id)
