@@ -17,6 +17,9 @@ run: $(VENV)/run.done ## gateway, worker and recorder in one go (embedded unless
 test: $(VENV)/dev.done ## every test; RabbitMQ and PostgreSQL are used or started where they can be had
 	@$(BIN)/python -m pytest
 
+test-ckan: $(VENV)/dev.done ## a real CKAN, installed from PyPI, in front of the service; writes docs/ckan-tests.md
+	@$(BIN)/python -m tests.ckan
+
 lint: $(VENV)/dev.done ## ruff, mypy (strict) and the import directions
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -49,4 +52,4 @@ $(VENV)/dev.done: setup.py schemas/VERSION | $(VENV)/bin/python
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,lint]'
 	@touch $@ $(VENV)/run.done
 
-.PHONY: help demo run test lint docs bench clean
+.PHONY: help demo run test test-ckan lint docs bench clean
