@@ -27,6 +27,10 @@ def text_cell(place: str, text: str) -> str:
     return f'<c r="{place}" t="inlineStr"><is><t>{text}</t></is></c>'
 
 
+def number_cell(place: str, value: object, style: int = 0) -> str:
+    return f'<c r="{place}" s="{style}"><v>{value}</v></c>'
+
+
 def workbook(
     path: Path, sheets: Mapping[str, str | bytes], *, hidden: Sequence[str] = (), properties: str = "", separator: str = "/"
 ) -> Path:
@@ -63,6 +67,14 @@ def ods(path: Path, table_xml: str) -> Path:
     )
     kind = "application/vnd.oasis.opendocument.spreadsheet"
     return zipped(path, {"mimetype": kind, "content.xml": content, "META-INF/manifest.xml": "<manifest/>"})
+
+
+def ods_row(*cells: str, attributes: str = "") -> str:
+    return f"<table:table-row {attributes}>{''.join(cells)}</table:table-row>"
+
+
+def ods_text(text: str, attributes: str = "") -> str:
+    return f'<table:table-cell office:value-type="string" {attributes}><text:p>{text}</text:p></table:table-cell>'
 
 
 def xlsb(path: Path, cells: Sequence[tuple[int, int, float | str | None]]) -> Path:

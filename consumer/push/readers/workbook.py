@@ -14,7 +14,8 @@ from python_calamine import (
 )
 
 from consumer.push.readers.sheet_rows import Row, SheetName, SheetRows, is_blank, no_data, wanted_sheets
-from consumer.push.readers.workbook_size import WorkbookParts
+from consumer.push.readers.workbook_limits import corrupt
+from consumer.push.readers.workbook_parts import WorkbookParts
 from schemas.errors import FileError
 
 Result = TypeVar("Result")
@@ -64,18 +65,9 @@ def _guarded(format: str, step: Callable[[], Result]) -> Result:
     except PasswordError as error:
         raise FileError("encrypted", "The workbook is protected with a password. Publish it without one.") from error
     except (CalamineError, OSError, ValueError) as error:
-        raise _corrupt(format, error) from error
+        raise corrupt(format, error) from error
     except BaseException as error:
         # A panic of the Rust code comes as a class that derives from BaseException and cannot be imported.
         if type(error).__name__ != "PanicException":
             raise
-        raise _corrupt(format, error) from error
-
-
-def _corrupt(format: str, error: BaseException) -> FileError:
-    return FileError(
-        "corrupt",
-        f"The file is an {format} workbook that cannot be read: it is damaged or incomplete. Open it in a spreadsheet"
-        " program and save it again, or publish CSV.",
-        details={"Reason": str(error)[:200] or type(error).__name__},
-    )
+        raise corrupt(format, error) from error

@@ -1,0 +1,127 @@
+"""The parts of a workbook, measured before calamine reads them (workbook_limits.py says why)."""
+
+import re
+import zipfile
+import zlib
+from collections.abc import Iterator
+from copy import copy
+from pathlib import Path
+from xml.etree import ElementTree
+
+from consumer.push.readers.ods_extent import measure_ods
+from consumer.push.readers.workbook_limits import (
+    CHUNK_BYTES,
+    INDEX_LIMIT_BYTES,
+    MEMORY_LIMIT_BYTES,
+    check_shared,
+    check_size,
+    corrupt,
+)
+from consumer.push.readers.xlsb_extent import measure_xlsb, xlsb_sheet_ids
+from consumer.push.readers.xlsx_extent import measure_xlsx
+from schemas.errors import FileError
+
+#: Parts that calamine leaves alone, or that are measured by sheet.
+_UNREAD = re.compile(r"/(worksheets|chartsheets|charts|drawings|media|embeddings|theme|printersettings)/|^docprops/")
+
+
+class WorkbookParts:
+    """The zip members of a workbook. Sizes are measured by inflating: the ones a zip file declares may be lies."""
+
+    def __init__(self, path: Path, format: str) -> None:
+        self._path = path
+        self._format = format
+        try:
+            self._zip = zipfile.ZipFile(path)
+        except (zipfile.BadZipFile, OSError, ValueError, UnicodeError) as error:
+            raise corrupt(format) from error
+        # Some programs write the separators of Windows.
+        self._members = {info.filename.lower().replace("\\", "/"): info for info in self._zip.infolist()}
+        if len(self._members) < len(self._zip.infolist()):
+            raise corrupt(format)  # two parts of one name: readers disagree on which one counts
+
+    def check_shared(self) -> None:
+        """Measures what is read on opening. Raises FileError too-large or corrupt."""
+        if self._format == "ODS":
+            self._check_ods()
+            return
+        shared = [name for name in self._members if name.endswith((".xml", ".bin", ".rels")) and not _UNREAD.search(name)]
+        done_bytes = 0
+        for name in shared:
+            for chunk in self._inflated(name):
+                done_bytes += len(chunk)
+                check_shared(done_bytes)
+
+    def check_sheet(self, position: int) -> int:
+        """Measures the sheet at *position* of the workbook's list; -> how many error cells (`#DIV/0!`) it has.
+
+        Raises FileError too-large or corrupt.
+        """
+        if self._format == "ODS":
+            return 0  # ODS has no error cells: a formula that fails leaves a text cell
+        name = self._sheet_part(position)
+        # Where the list of sheets leaves doubt, calamine may take any part for the sheet.
+        names = [name] if name else [one for one in self._members if one.endswith((".xml", ".bin"))]
+        return sum(self._measure(one) for one in names)
+
+    def _measure(self, name: str) -> int:
+        measure = measure_xlsb if name.endswith(".bin") else measure_xlsx
+        return measure(lambda: self._inflated(name))
+
+    def _sheet_part(self, position: int) -> str | None:
+        """The member that holds a sheet; None where the workbook is not clear about it."""
+        relations = self._relations()
+        ids = self._sheet_ids()
+        target = relations.get(ids[position], "") if position < len(ids) else ""
+        name = (target.lstrip("/") if target.startswith("/") else f"xl/{target}").lower()
+        return name if name in self._members else None
+
+    def _relations(self) -> dict[str, str]:
+        name = "xl/_rels/workbook.bin.rels" if self._format == "XLSB" else "xl/_rels/workbook.xml.rels"
+        found = [(node.get("Id", ""), node.get("Target", "")) for node in self._tree(name).iter() if node.get("Target")]
+        return dict(found) if len(dict(found)) == len(found) else {}
+
+    def _sheet_ids(self) -> list[str]:
+        if self._format == "XLSB":
+            return xlsb_sheet_ids(b"".join(self._inflated("xl/workbook.bin", INDEX_LIMIT_BYTES)))
+        sheets = (node for node in self._tree("xl/workbook.xml").iter() if node.tag.rpartition("}")[2] == "sheet")
+        return [
+            next((value for key, value in node.attrib.items() if key.endswith("}id")), "")  # r:id, in any namespace
+            for node in sheets
+        ]
+
+    def _tree(self, name: str) -> ElementTree.Element:
+        try:
+            return ElementTree.fromstring(b"".join(self._inflated(name, INDEX_LIMIT_BYTES)))
+        except (ElementTree.ParseError, LookupError, ValueError) as error:  # LookupError: an encoding nobody knows
+            raise corrupt(self._format) from error
+
+    def _inflated(self, name: str, limit_bytes: int | None = None) -> Iterator[bytes]:
+        info = self._members.get(name)
+        if info is None:
+            raise corrupt(self._format)
+        done_bytes = 0
+        for chunk in inflated(self._zip, info, self._format):
+            done_bytes += len(chunk)
+            check_size(done_bytes, limit_bytes or 8 * MEMORY_LIMIT_BYTES, f"The part {name} of the workbook")
+            yield chunk
+
+    def _check_ods(self) -> None:
+        if "content.xml" not in self._members:
+            raise corrupt(self._format)
+        measure_ods(self._inflated("content.xml"))
+
+
+def inflated(archive: zipfile.ZipFile, info: zipfile.ZipInfo, what: str) -> Iterator[bytes]:
+    """The bytes of a member as they really are, however many it declares. Raises FileError corrupt or encrypted."""
+    honest = copy(info)
+    honest.file_size = 1 << 62  # zipfile stops at the declared size, while other readers go on
+    honest.CRC = None  # type: ignore[assignment]
+    try:
+        with archive.open(honest) as member:
+            while chunk := member.read(CHUNK_BYTES):
+                yield chunk
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError) as error:
+        raise corrupt(what) from error
+    except RuntimeError as error:  # "File … is encrypted, password required"
+        raise FileError("encrypted", "The workbook is protected with a password. Publish it without one.") from error

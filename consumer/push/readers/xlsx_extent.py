@@ -1,0 +1,100 @@
+"""How far a sheet of XLSX reaches: its last row and column, found without parsing it."""
+
+import re
+from collections.abc import Iterator
+
+from consumer.push.readers.workbook_limits import Chunks, check_memory, check_quotes, corrupt, fits_memory, overlapping
+
+_REFERENCE = re.compile(rb' r="([A-Za-z]{0,3})([0-9]{1,7})"[ />]')
+_PREFIXED = re.compile(rb":(?:c|row)[\s/>]")
+_TAG = re.compile(rb"<(?:[\w.-]+:)?(row|c)((?:\s[^<>]*?)?)(/?)>")
+#: A tag with `<` in it, which XML forbids and some parsers let pass: searches could be led past what follows.
+_OPEN_TAG = re.compile(rb"<(?:[\w.-]+:)?(?:row|c)\s[^<>]*(?:<|\Z)")
+_ANY_REFERENCE = re.compile(rb"""\sr\s*=\s*["']([A-Za-z]{0,3})([0-9]{1,9})["']""")
+
+
+def measure_xlsx(chunks: Chunks) -> int:
+    """Checks a sheet's XML; -> error cells.
+
+    Reading each cell's reference would cost as much as a fifth of the parsing. So one search a chunk looks for a cell or
+    row that is *not* written the usual way with few letters and digits; that alone bounds the corner of the sheet.
+    Only where the bound is too coarse, or something is written otherwise, every reference is read.
+    """
+    usual, size_bytes, errors = _Usual(), 0, 0
+    for chunk in overlapping(chunks()):
+        size_bytes += len(chunk)
+        errors += chunk.count(b't="e"')
+        usual.look_at(chunk)
+        check_memory(0, 0, size_bytes)
+    rows, columns = usual.rows, usual.columns
+    if not usual.holds or not fits_memory(rows, columns, size_bytes):
+        rows, columns = _exact_corner(chunks())
+    check_memory(rows, columns, size_bytes)
+    return errors
+
+
+class _Usual:
+    """`<c r="AB123"` and `<row r="123"`: how many letters and digits they have at most, and whether all are so."""
+
+    def __init__(self) -> None:
+        self._letters = self._digits = 1
+        self.holds = True
+        self._compile()
+
+    @property
+    def rows(self) -> int:
+        return min(int(10**self._digits), 1 << 20)
+
+    @property
+    def columns(self) -> int:
+        return min(sum(int(26**count) for count in range(1, self._letters + 1)), 1 << 14)
+
+    def look_at(self, chunk: bytes) -> None:
+        while self.holds and (match := self._cell.search(chunk) or self._row.search(chunk)):
+            self._widen(_REFERENCE.match(chunk, match.end()))
+        self.holds = self.holds and not _PREFIXED.search(chunk)
+
+    def _widen(self, reference: "re.Match[bytes] | None") -> None:
+        before = self._letters, self._digits
+        if reference is not None:
+            self._letters = max(self._letters, len(reference[1]))
+            self._digits = max(self._digits, len(reference[2]))
+        if before == (self._letters, self._digits):
+            self.holds = False  # it is unusual in another way than by its length
+        self._compile()
+
+    def _compile(self) -> None:
+        letters, digits = self._letters, self._digits
+        self._cell = re.compile(rb'<c(?! r="[A-Za-z]{1,%d}[0-9]{1,%d}"[ />])(?=[\s/>])' % (letters, digits))
+        self._row = re.compile(rb'<row(?! r="[0-9]{1,%d}"[ />])(?=[\s/>])' % digits)
+
+
+def _exact_corner(chunks: Iterator[bytes]) -> tuple[int, int]:
+    """Last row and column as calamine counts them: by reference, else one further than the cell before; cells without
+    content, which only have a style, do not count. Raises FileError corrupt for tags that are hard to tell the end of."""
+    row = column = rows = columns = 0
+    for chunk in overlapping(chunks):
+        if _OPEN_TAG.search(chunk):
+            raise corrupt("XLSX")
+        for kind, attributes, closed in _TAG.findall(chunk):
+            reference = _reference(attributes)
+            if kind == b"row":
+                row, column = (int(reference[2]) if reference else row + 1), 0
+            else:
+                column = _column_number(reference[1]) if reference else column + 1
+                row = max(row, int(reference[2])) if reference else row
+            if kind == b"c" and not closed:
+                rows, columns = max(rows, row), max(columns, column)
+    return rows, columns
+
+
+def _reference(attributes: bytes) -> "re.Match[bytes] | None":
+    check_quotes(attributes, "XLSX")
+    return _ANY_REFERENCE.search(attributes)
+
+
+def _column_number(letters: bytes) -> int:
+    number = 0
+    for letter in letters.upper():
+        number = number * 26 + letter - 64
+    return number
