@@ -9,6 +9,9 @@ Places = npt.NDArray[np.intp]
 
 _LF, _CR = 10, 13
 
+#: Lines of a block that are read together: very short ones cost more memory than their bytes.
+MOST_LINES = 200_000
+
 #: Bytes looked at together; they fit the processor's cache.
 _LOOKED_AT_BYTES = 256 << 10
 
@@ -51,6 +54,8 @@ def cut(data: bytes, quote: str | None, delimiter: str, *, final: bool = False) 
         odd = before % 2 == 1
         outside = len(ends) if not odd.any() else int(np.flatnonzero(~odd)[-1]) + 1 if not odd.all() else 0
         spanning = bool(odd[:outside].any())
+    if outside > MOST_LINES and (quotes is None or not odd[MOST_LINES - 1]):
+        return Cut(int(behind[MOST_LINES - 1]), True, MOST_LINES, spanning)
     if final and (quotes is None or len(quotes) % 2 == 0):
         return Cut(len(data), True, len(ends), spanning)
     if outside and behind[outside - 1] == len(data) and data.endswith(b"\r"):

@@ -38,6 +38,9 @@ _HEAD_BYTES = 256 << 10
 #: Records with data that the head should show (tables.md §4), if the file has them.
 _HEAD_RECORDS = 1_000
 
+#: Lines, blank ones too, after which the head ends in any case.
+_HEAD_LINES = 200_000
+
 #: Blocks that are read ahead of the one handed out, and threads that do it.
 _AHEAD = 2
 _THREADS = 2
@@ -80,11 +83,13 @@ class DelimitedReader:
 
     def _head(self) -> str:
         """The first records as text; the last one may be cut at a line break inside a cell."""
-        head, lines = bytearray(), 0
+        head, lines, breaks = bytearray(), 0, 0
         for block in utf8_blocks(self.source.path, self.encoding, self.options, Tally(), _HEAD_BYTES):
             head += block
             lines += len([line for line in block.splitlines() if line.strip()])
-            if len(head) > RECORD_BYTES or (lines > _HEAD_RECORDS + 1 and len(head) > _HEAD_BYTES):
+            breaks += block.count(b"\n")
+            enough = lines > _HEAD_RECORDS + 1 and len(head) > _HEAD_BYTES
+            if enough or len(head) > RECORD_BYTES or breaks > _HEAD_LINES:
                 whole = bytes(head[: blocks.last_break(bytes(head), len(head))])
                 if not whole:
                     raise too_large_record(1)
@@ -144,7 +149,7 @@ class DelimitedReader:
                 line, data = line + lines, data[used:]
                 if not used or (final and not data):
                     break
-                if not final and len(data) < self.block_bytes:
+                if not final and lines < blocks.MOST_LINES and len(data) < self.block_bytes:
                     break
             rest = data
 

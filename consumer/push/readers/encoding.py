@@ -1,6 +1,7 @@
 """Which encoding a text file is in (tables.md §2), and its bytes as UTF-8."""
 
 import codecs
+import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,8 +21,11 @@ _READ_BYTES = 1 << 20
 _EVIDENCE_BYTES = 64 << 10
 _WINDOW_BYTES = 16 << 20
 
+#: Encodings of the Latin alphabet.
+_LATIN = ("cp1252", "cp1250", "cp1254", "cp1257", "iso8859-1", "iso8859-2", "iso8859-9", "iso8859-13", "iso8859-15")
+
 #: Of the best answer's confidence: what Windows-1252 needs to be taken instead.
-_HARDLY_LESS = 0.8
+_HARDLY_LESS = 0.6
 
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF32_LE, "utf-32-le"), (codecs.BOM_UTF32_BE, "utf-32-be"),
@@ -162,10 +166,18 @@ def _detected(evidence: bytes) -> str:
     for era in (chardet.EncodingEra.MODERN_WEB, chardet.EncodingEra.ALL):
         answers = chardet.detect_all(evidence, encoding_era=era, prefer_superset=True, ignore_threshold=True)
         likely = {_codec(one["encoding"]): one["confidence"] for one in reversed(answers) if _codec(one["encoding"])}
+        if _lone_accents(evidence):
+            likely = {name: confidence for name, confidence in likely.items() if name in _LATIN} or likely
         if likely:
             best = max(likely, key=lambda name: likely[name])
             return "cp1252" if likely.get("cp1252", 0) >= _HARDLY_LESS * likely[best] else best
     return "cp1252"
+
+
+def _lone_accents(evidence: bytes) -> bool:
+    """Whether the non-ASCII bytes stand alone among ASCII letters, as accents do and no other script."""
+    runs = re.findall(rb"[\x80-\xff]+", evidence)
+    return sum(map(len, runs)) < 1.5 * len(runs)
 
 
 def _codec(name: str | None) -> str:

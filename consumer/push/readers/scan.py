@@ -80,9 +80,8 @@ def _patterns(dialect: Dialect) -> Patterns:
 def count_lines(text: str, start: int, end: int) -> int:
     """Line breaks (LF, CR or CRLF) in text[start:end]."""
     breaks = text.count("\n", start, end)
-    if "\r" in text:
-        breaks += text.count("\r", start, end) - text.count("\r\n", start, end)
-    return breaks
+    returns = text.count("\r", start, end)
+    return breaks + returns - text.count("\r\n", start, end) if returns else breaks
 
 
 def scan(text: str, dialect: Dialect, *, final: bool) -> Iterator[Record]:

@@ -20,7 +20,7 @@ from consumer.push.readers.scan import Dialect, Record
 from consumer.push.table import KEPT_REJECTS, REJECT_TEXT_CHARACTERS, Reject
 
 #: A record of more bytes is not read: PostgreSQL could hardly store it, and it would take the worker's memory.
-RECORD_BYTES = 32 << 20
+RECORD_BYTES = 16 << 20
 
 #: Rows that are turned into columns at a time: few enough that neither the cache nor the garbage collector suffers.
 _ROWS_AT_ONCE = 500
