@@ -48,6 +48,7 @@ setup(
         "requests>=2.31",
         "rich>=13",
         "sqlalchemy>=2.0",
+        "urllib3>=2.2",
         "xlrd>=2.0.1",
         "zstandard>=0.22",
     ],
