@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, Engine, Row, case, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Row, case, delete, exists, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from consumer.outcome import Outcome
@@ -143,10 +143,14 @@ class Claims:
         return (row.requested_at, row.aps_job_id) if row else (None, None)
 
     def purge(self, age: timedelta) -> int:
-        """Forgets claims that nothing has changed for *age*; a duplicate that comes later runs again. Gives their number."""
+        """Forgets jobs that ended *age* ago, so that a duplicate that comes later would run again. Gives their number.
+
+        Dead ones are kept as long as the job is: when it is replayed, its starts must go on from where they were.
+        """
         with writing(self._engine) as connection:
+            alive = exists().where(jobs.c.job_id == claims.c.job_id, jobs.c.state.not_in(("complete", "error", "cancelled")))
             old = claims.c.changed_at < _now(connection) - age
-            return connection.execute(delete(claims).where(old, ~claims.c.running)).rowcount
+            return connection.execute(delete(claims).where(old, ~claims.c.running, ~alive)).rowcount
 
     def _refusal(self, connection: Connection, job: Job, row: Row[Any] | None, replay: str) -> Taken | None:
         if row is not None and row.outcome:

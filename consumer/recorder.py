@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from consumer.cancelled import WaitingCancelled
 from consumer.dead import sealed_body
 from consumer.recording import Told, record, told
 from consumer.stale import Sweeper
@@ -41,9 +42,11 @@ def run_recorder(settings: Settings, engine: Engine, bus: Bus, topology: Topolog
     """Records until *stop* is set. What is in hand then goes back to the queue."""
     recorder = Recorder(settings, engine, topology.names)
     sweeper = Sweeper(engine, bus, topology)
+    cancelled = WaitingCancelled(engine, bus, topology.names)
     consumer = bus.consume(topology.names.recorder, recorder.deliveries.put, prefetch=PREFETCH)
     while not stop.is_set():
         recorder.turn(stop)
+        cancelled.turn()
         sweeper.turn()
     consumer.cancel()
     recorder.release()

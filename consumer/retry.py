@@ -51,6 +51,8 @@ class LetGo:
     """Somebody else may have the job by now: say nothing, look again later."""
 
 
+CANCELLED = End(Kind.CANCELLED, {"error": {"message": "The job was cancelled."}, "code": "cancelled"})
+
 Decision = Retry | End | GiveBack | LetGo
 
 
@@ -76,7 +78,7 @@ def decide(error: Exception, attempt: int, settings: Settings) -> Decision:
 def _after_stop(stopped: Stopped, settings: Settings) -> Decision:
     match stopped.why:
         case "cancelled":
-            return End(Kind.CANCELLED, _failure("The job was cancelled.", "cancelled"))
+            return CANCELLED
         case "timeout":
             limit = f"{settings.job_timeout:g} s"
             return End(

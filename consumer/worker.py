@@ -23,7 +23,7 @@ from consumer.endings import Endings
 from consumer.lease import Lease
 from consumer.outcome import Outcome
 from consumer.outgoing import Outgoing
-from consumer.retry import Bug, Decision, End, GiveBack, LetGo, Retry, decide
+from consumer.retry import CANCELLED, Bug, Decision, End, GiveBack, LetGo, Retry, decide
 from consumer.scratch import Scratch
 from consumer.slots import Slot
 from consumer.telling import Telling
@@ -154,9 +154,7 @@ class Worker:
             case Busy():
                 delivery.retry(self._settings.busy_delay, "another job of its resource runs", spend=False)
             case Cancelled():
-                cancelled = decide(Stopped("cancelled"), delivery.attempt, self._settings)
-                assert isinstance(cancelled, End)
-                self._conclude(delivery, job, cancelled, replay)
+                self._conclude(delivery, job, CANCELLED, replay)
             case Poison(starts):
                 self._conclude(delivery, job, _poisoned(starts), replay)
 

@@ -9,7 +9,7 @@ from consumer.claims import LONGEST_KEY, Busy, Cancelled, Claim, Claims, Finishe
 from consumer.outcome import Outcome
 from schemas.messages import Job, Kind, new_id
 from schemas.store import writing
-from schemas.tables import cancellations
+from schemas.tables import cancellations, jobs
 from schemas.tables import claims as table
 
 
@@ -197,11 +197,15 @@ def test_a_conclusion_is_drawn_once(claims: Claims) -> None:
     assert first.sequence == 900_000
 
 
-def test_old_claims_are_forgotten_but_not_running_ones(claims: Claims, engine: Engine) -> None:
-    old, running, young = job(), job(), job()
+def test_old_claims_are_forgotten_but_not_those_of_running_or_dead_jobs(claims: Claims, engine: Engine) -> None:
+    old, dead, running, young = job(), job(), job(), job()
     claim = taken(claims, old)
     claims.finish(claim, end(claim))
+    claims.conclude(dead, Kind.DEAD, {})
     taken(claims, running)
+    with writing(engine) as connection:
+        row = {"job_id": dead.job_id, "job_type": "t", "requested_at": datetime(2020, 1, 1), "metadata": {}}
+        connection.execute(insert(jobs).values(**row, state="dead"))
     with writing(engine) as connection:
         connection.execute(update(table).values(changed_at=datetime(2020, 1, 1)))
     claim = taken(claims, young)
@@ -209,3 +213,4 @@ def test_old_claims_are_forgotten_but_not_running_ones(claims: Claims, engine: E
     assert claims.purge(timedelta(days=2)) == 1
     assert isinstance(claims.take(young, "me"), Finished)
     assert claims.take(running, "me") == Busy()
+    assert isinstance(claims.take(dead, "me"), Finished)

@@ -13,6 +13,7 @@ from publisher.bus import Message
 from schemas.messages import EVENT_TYPE, Event, Kind, new_id
 from schemas.store import reading
 from schemas.tables import jobs, logs
+from tests.consumer.test_claims import cancel
 from tests.consumer.workshop import API_KEY, Workshop, eventually
 
 
@@ -136,3 +137,16 @@ def test_events_of_a_job_without_id_are_recorded_under_the_id_it_got(workshop: W
             return list(connection.execute(select(jobs.c.state).where(jobs.c.resource_id == marker)).scalars())
 
     eventually(lambda: states() == ["complete"])
+
+
+def test_a_cancelled_job_that_waits_is_shown_so_before_a_worker_gets_its_message(workshop: Workshop) -> None:
+    workshop.recorder()
+    job_id = workshop.send("echo", 1)
+    eventually(lambda: workshop.row(job_id))
+    cancel(workshop.engine, job_id)
+    eventually(lambda: workshop.row(job_id)["state"] == "cancelled", 5)
+    before = workshop.row(job_id)
+    workshop.worker()
+    eventually(lambda: workshop.bus.depth(workshop.names.work("echo")) == 0)
+    workshop.stop()
+    assert workshop.row(job_id) == before
