@@ -25,6 +25,7 @@ def add_to_table(arrival: Arrival, there: TableFacts, patience_s: float) -> int:
     relation = qualified(arrival.target.resource_id)
     lock_writers(arrival.cursor, relation)
     if len(types) == len(there.types):
+        _make_key(arrival, relation, there)
         rows = _merge(arrival, typed, relation, outputs, there)
         if arrival.site.has_stats:
             count_rows(arrival.cursor, arrival.target.resource_id, rows)
@@ -44,12 +45,17 @@ def _typed(arrival: Arrival, outputs: list[Output], there: TableFacts) -> str:
     return name
 
 
+def _make_key(arrival: Arrival, relation: str, there: TableFacts) -> None:
+    """A key for a table that has none; a table that is put in place later gets its key there."""
+    key = checked_key(arrival.target.primary_key, there.key)
+    if key and not there.key:
+        index = plain_index(arrival.target.resource_id, key, unique=True)
+        create_unique(arrival.cursor, f"CREATE UNIQUE INDEX {identifier(index.name)} ON {relation} {index.body}", key)
+
+
 def _merge(arrival: Arrival, typed: str, relation: str, outputs: list[Output], there: TableFacts) -> int:
     cursor, target = arrival.cursor, arrival.target
     key = checked_key(target.primary_key, there.key)
-    if key and not there.key:
-        index = plain_index(target.resource_id, key, unique=True)
-        create_unique(cursor, f"CREATE UNIQUE INDEX {identifier(index.name)} ON {relation} {index.body}", key)
     if target.mode == "append":
         merged = append(cursor, qualified(typed), relation, outputs)
     else:

@@ -5,13 +5,14 @@ Every setting is SET LOCAL, so that a connection pool in between (pgbouncer) han
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from urllib.parse import unquote, urlsplit
 
 import psycopg2
 from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
 
 from consumer.push.pg_errors import translated
-from schemas.errors import Postponed
+from schemas.errors import Postponed, Transient
 
 CONNECT_TIMEOUT_S = 10
 
@@ -45,9 +46,8 @@ def transaction(write_url: str) -> Iterator[Connection]:
 
     Raises PostgreSQL's errors as ours (pg_errors.translated); what else the block raises passes through.
     """
-    connection = None
+    connection = _connected(write_url)
     try:
-        connection = connect(write_url)
         with connection.cursor() as cursor:
             cursor.execute(_SETTINGS + (f";\n{_CHECK_CLIENT}" if connection.server_version >= 140000 else ""))
         yield connection
@@ -56,8 +56,27 @@ def transaction(write_url: str) -> Iterator[Connection]:
         raise translated(error) from error
     finally:
         # Not a polite rollback first: the connection may be in any state, and closing it undoes everything.
-        if connection is not None:
-            connection.close()
+        connection.close()
+
+
+def _connected(write_url: str) -> Connection:
+    """Raises Transient: whether a server is down or an address wrong, somebody has to see to it, and then it works."""
+    try:
+        return connect(write_url)
+    except psycopg2.Error as error:
+        told = next(iter(str(error).strip().splitlines()), "")
+        raise Transient(f"The DataStore's database cannot be reached: {_without_password(told, write_url)}") from None
+
+
+def _without_password(text: str, url: str) -> str:
+    """libpq quotes what it cannot parse, and that may be the password."""
+    try:
+        password = urlsplit(url).password or ""
+    except ValueError:
+        return "DATAPUSHER_DATASTORE_WRITE_URL is no address of a database"
+    for secret in filter(None, (password, unquote(password))):
+        text = text.replace(secret, "…")
+    return text
 
 
 def lock_resource(cursor: Cursor, resource_id: str) -> None:

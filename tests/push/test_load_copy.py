@@ -124,6 +124,15 @@ def test_a_database_that_cannot_be_reached_is_tried_again() -> None:
         CopyLoader("postgresql://nobody@127.0.0.1:1/none", None).load(people(), Target(resource_id=RID), Report(logging_outlet))
 
 
+@pytest.mark.parametrize(
+    "url", ["postgresql://u:s3cr%zzt@127.0.0.1:1/d", "postgresql://u:s3cr3t@[::1/d", "postgresql://u:s3cr3t@h:x/d"]
+)
+def test_an_address_that_is_none_is_told_without_its_password(url: str) -> None:
+    with pytest.raises(Transient) as caught:
+        CopyLoader(url, None).load(people(), Target(resource_id=RID), Report(logging_outlet))
+    assert "s3cr" not in caught.value.message
+
+
 def test_a_role_that_may_not_write_is_told(ds: Datastore) -> None:
     ds.run(f"ALTER ROLE {READER} LOGIN; REVOKE CREATE ON SCHEMA public FROM PUBLIC")
     url = ds.url.replace("postgres@", f"{READER}@")

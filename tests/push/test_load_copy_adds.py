@@ -74,6 +74,12 @@ def test_drift_add_goes_on_with_the_ids_where_the_old_table_ended(old: Datastore
     assert old.rows(f"SELECT _id, name FROM {T} ORDER BY _id") == [(1, "Old"), (2, "Ada"), (3, "later")]
 
 
+def test_a_wider_table_may_get_its_first_key(old: Datastore) -> None:
+    load(old, NEW_COLUMN, mode="upsert", primary_key=("name",), drift="add")
+    load(old, NEW_COLUMN, mode="upsert")
+    assert content(old) == [("Old", 99), ("Ada", 36)]
+
+
 def test_drift_keep_leaves_new_columns_out(old: Datastore) -> None:
     loaded = load(old, NEW_COLUMN, mode="append", drift="keep")
     assert content(old) == [("Old", 99), ("Ada", 36)]
