@@ -6,6 +6,7 @@ from tempfile import TemporaryDirectory
 from consumer import job
 from consumer.push import story
 from consumer.push.ckan import Ckan, CkanSettings
+from consumer.push.containers import UnpackLimits
 from consumer.push.dictionary import overrides
 from consumer.push.loaders import choose_loader
 from consumer.push.open_table import open_table
@@ -37,7 +38,9 @@ def push_to_datastore(task_id: str, input: dict[str, Json]) -> dict[str, Json]:
             return story.unchanged(download, report)
         wishes = overrides(existing, request.mode)
         with report.stage("opening"):
-            table = open_table(download.path, hints_of(resource, download), request.options, folder, overrides=wishes)
+            limits = UnpackLimits(settings.max_expanded_length, settings.max_expansion_ratio)
+            hints = hints_of(resource, download)
+            table = open_table(download.path, hints, request.options, folder, overrides=wishes, limits=limits)
             table = story.ToldTable(table, report)
         story.tell_heading(table.heading, report)
         if request.options.dry_run:
