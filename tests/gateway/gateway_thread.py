@@ -1,4 +1,4 @@
-"""A gateway on a real socket, its event loop on a thread, over a real store and the embedded bus; and its client."""
+"""A gateway on a real socket, its event loop on a thread, over a real store and bus; and its client."""
 
 import asyncio
 import socket
@@ -16,8 +16,8 @@ from sqlalchemy import Engine
 
 from gateway import queries
 from gateway.app import make_app
-from publisher.bus import Consumer, Delivery, Message
-from publisher.embedded import EmbeddedBus
+from publisher.bus import Bus, Consumer, Delivery, Message
+from publisher.connect import connect
 from schemas.errors import NotPublished
 from schemas.settings import Settings
 from schemas.store import reading
@@ -30,12 +30,11 @@ SETTINGS = Settings(secret_key=SECRET, password=PASSWORD, url_prefix="/dp", max_
 
 
 class CuttableBus:
-    """An embedded bus that a test can take away, as when the broker is down."""
+    """A bus that a test can take away, as when the broker is down."""
 
-    def __init__(self, path: Path, topology: Topology) -> None:
-        self.bus = EmbeddedBus(path, topology)
+    def __init__(self, bus: Bus) -> None:
+        self.bus = bus
         self.cut = False
-        self.bus.publish(_nothing(topology)).result(10)  # its file is there from then on
 
     @property
     def connected(self) -> bool:
@@ -68,11 +67,15 @@ def _nothing(topology: Topology) -> Message:
 class GatewayThread:
     """Usable as a context; `url` has no slash at its end. Job types that are not in *queues* have none on the bus."""
 
-    def __init__(self, engine: Engine, folder: Path, queues: Iterable[str] = JOB_TYPES, **settings: Any) -> None:
-        self.topology = topology("datapusher", queues, [1.0])
+    def __init__(
+        self, engine: Engine, folder: Path, queues: Iterable[str] = JOB_TYPES, broker_url: str = "", **settings: Any
+    ) -> None:
+        self.topology = topology(settings.get("vhost_prefix", "datapusher"), queues, [1.0])
         self.names = self.topology.names
         self.engine = engine
-        self.bus = CuttableBus(folder / "bus.db", self.topology)
+        self.bus = CuttableBus(connect(broker_url or "embedded:", self.topology, f"sqlite:///{folder}/bus.db"))
+        if not broker_url:
+            self.bus.publish(_nothing(self.topology)).result(10)  # the bus's file is there from then on
         self.settings = replace(SETTINGS, **settings)
         self.http = requests.Session()
         self._socket = socket.create_server(("127.0.0.1", 0))
