@@ -3,8 +3,8 @@
 It speaks JSON with its parent over a socket: never pickle, since it reads strangers' files and must not be able to run
 code in the process that holds the secrets.
 
-    parent → child   {settings, modules}, then tasks {job_id, job_type, input, folder}
-    child → parent   {ready: [job types]} or {bad_setting, message}; for a task any number of {kind, data}, then
+    parent → child   {settings, modules}, then tasks {run, job_id, job_type, input, folder}
+    child → parent   {ready: [job types]} or {bad_setting, message}; for a task any number of {kind, data, run}, then
                      {returned, raw} or {raised: "job-error" | "transient" | "postponed" | "bug" | "memory", message, …}
 """
 
@@ -94,7 +94,7 @@ def _serve(connection: Connection, functions: Mapping[str, job.JobFunction], set
             task = json.loads(connection.recv_bytes())
         except EOFError:
             return
-        send(_run(task, functions, settings, send))
+        send({**_run(task, functions, settings, send), "run": task["run"]})
 
 
 def _run(
@@ -105,7 +105,10 @@ def _run(
 ) -> dict[str, object]:
     """The task's last message. Whatever a job function raises ends here: there is nobody above to decide."""
     tempfile.tempdir = task["folder"]
-    report = Report(lambda kind, data: send({"kind": kind, "data": data}), max_rejects=settings.max_rejects_kept)
+    # The number tells the parent what a thread says that an earlier job left behind.
+    report = Report(
+        lambda kind, data: send({"kind": kind, "data": data, "run": task["run"]}), max_rejects=settings.max_rejects_kept
+    )
     try:
         function = functions.get(task["job_type"])
         if function is None:

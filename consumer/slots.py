@@ -76,7 +76,10 @@ class Slot:
         with self._scratch.job_folder() as folder:
             try:
                 return self._supervised(child, job, folder, tell, check)
-            except Stopped:
+            except (JobError, Transient, Bug):
+                raise
+            except BaseException:
+                # Killed, or in the middle of its work still: what it says next must not be taken for the next job's.
                 self.discard()
                 raise
             finally:
@@ -145,10 +148,15 @@ class Child:
 
     def run(self, job: Job, folder: Path, tell: Tell) -> dict[str, Json]:
         self.runs += 1
-        self._send({"job_id": job.job_id, "job_type": job.job_type, "input": job.input, "folder": str(folder)})
-        while "kind" in (message := self._receive(job.api_key)):
+        task = {"run": self.runs, "job_id": job.job_id, "job_type": job.job_type, "input": job.input, "folder": str(folder)}
+        self._send(task)
+        while True:
+            message = self._receive(job.api_key)
+            if message.get("run") != self.runs:
+                continue
+            if "kind" not in message:
+                return _result(message)
             tell(Kind(message["kind"]), message["data"])
-        return _result(message)
 
     def check_limits(self, deadline: float, memory_bytes: int) -> None:
         """Raises: Stopped (`timeout`, `memory`)."""

@@ -122,7 +122,8 @@ class Worker:
         owner = f"{self._source}/{number}"
         while (delivery := self._deliveries.get()) is not None:
             self._handle_safely(slot, owner, delivery)
-            self._prepare(slot)
+            if not self._draining.is_set():
+                self._prepare(slot)
         slot.discard()
 
     def _handle_safely(self, slot: Slot, owner: str, delivery: Delivery) -> None:

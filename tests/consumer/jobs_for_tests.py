@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -125,3 +126,18 @@ def tells_secrets(task_id: str, input: dict[str, Json]) -> Json:
     environ = Path("/proc/self/environ").read_text().split("\0")
     folder = tempfile.mkdtemp()
     return {"settings": vars(settings), "environ": list(environ), "folder": folder, "key": input["api_key"]}
+
+
+@job.asynchronous
+def leaves_a_thread(task_id: str, input: dict[str, Json]) -> Json:
+    """The thread goes on telling when the job has long ended."""
+    report = job.report()
+
+    def tell() -> None:
+        while True:
+            report.info("from a thread of %s", task_id)
+            time.sleep(0.001)
+
+    threading.Thread(target=tell, daemon=True).start()
+    time.sleep(0.05)
+    return None

@@ -159,6 +159,26 @@ def test_a_child_runs_many_jobs_and_is_then_replaced(scratch: Scratch) -> None:
     assert pids[0] == pids[1] != pids[2] == pids[3]
 
 
+def test_a_thread_that_a_job_leaves_behind_tells_nothing_in_the_next_ones_name(slot: Slot) -> None:
+    told: list[tuple[Kind, Mapping[str, Json]]] = []
+    run(slot, "leaves_a_thread", told=told)
+    assert told
+    later: list[tuple[Kind, Mapping[str, Json]]] = []
+    run(slot, "sleeps", 0.1, told=later)
+    assert later == []
+
+
+def test_a_failure_of_ours_while_a_job_tells_does_not_leave_its_words_to_the_next(slot: Slot) -> None:
+    def fail(kind: Kind, data: Mapping[str, Json]) -> None:
+        raise RuntimeError("a bug of ours")
+
+    with pytest.raises(RuntimeError):
+        slot.run(Job(job_id="a", job_type="logs", data="x"), fail, nothing)
+    told: list[tuple[Kind, Mapping[str, Json]]] = []
+    assert run(slot, "echo", 1, told) == {"data": 1}
+    assert told == []
+
+
 def test_a_module_that_cannot_be_imported_stops_the_start(scratch: Scratch) -> None:
     slot = Slot(replace(SETTINGS, job_modules="no.such"), scratch)
     with pytest.raises(BadSetting, match=r"^DATAPUSHER_JOB_MODULES: cannot import no\.such"):
