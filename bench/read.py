@@ -93,7 +93,8 @@ def bare_calamine(path: Path) -> None:
 
 
 def our_workbook(path: Path) -> None:
-    from consumer.push.open_table import Hints, open_table
+    from consumer.push.formats import Hints
+    from consumer.push.open_table import open_table
     from consumer.push.options import Options
 
     with tempfile.TemporaryDirectory() as folder:
