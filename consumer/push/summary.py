@@ -48,7 +48,7 @@ def inspected(table: Table) -> dict[str, Any]:
         "format": heading.format, "encoding": heading.encoding, "delimiter": heading.delimiter, "sheet": heading.sheet,
         "header_row": heading.header_row,
         "columns": [
-            {"name": one.name, "rich": one.rich, "ckan": one.ckan, "label": one.label, "nulls": one.nulls, "why_text": one.why_text}
+            {key: getattr(one, key) for key in ("name", "rich", "ckan", "label", "nulls", "why_text")}
             for one in table.columns
         ],
         "rejects": [dataclasses.asdict(one) for one in tally.rejects],
