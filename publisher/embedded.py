@@ -33,6 +33,8 @@ logger = logging.getLogger(__name__)
 BUSY_POLL_S, IDLE_POLL_S = 0.002, 0.05
 #: How often killed processes are looked for; their messages wait for that long.
 BURIAL_S = 0.25
+#: Wait before the file is tried again that could not be used.
+TROUBLE_S = 1.0
 #: Work in one transaction, so that nobody waits long for the file.
 BATCH = 500
 #: How long a message is kept back whose copy has no queue; as in `rabbitmq.REFUSED_S`.
@@ -130,7 +132,8 @@ class EmbeddedBus:
             try:
                 opened = QueueTable(self._path, self.topology), Owner(self._owners)
             except (sqlite3.Error, OSError) as error:
-                self._suffer(error, wait_s)
+                self._tell_trouble(error)
+                self._awake.wait(wait_s)
             else:
                 self._opened, self._trouble = True, None
                 return opened
@@ -158,8 +161,9 @@ class EmbeddedBus:
             claimed = self._commit(table, owner_id, batch, hungry) if batch or hungry else []
             shown = [(each, table.seen(each.after_id)) for each in self._watchers if each.watching]
         except sqlite3.Error as error:
+            self._tell_trouble(error)
             self._lose(batch, error)
-            self._suffer(error, 1.0)
+            self._awake.wait(TROUBLE_S)
             return
         self._trouble = None
         for work in batch:
@@ -212,11 +216,11 @@ class EmbeddedBus:
         """Nothing of this was committed. What nobody waits for is tried again, in the same order."""
         self._work.extendleft(reversed([work for work in batch if not work.lost(error)]))
 
-    def _suffer(self, error: Exception, wait_s: float) -> None:
+    def _tell_trouble(self, error: Exception) -> None:
+        """Each once: it may last."""
         trouble = f"{self._path} cannot be used: {error}"
         (logger.debug if trouble == self._trouble else logger.error)("%s", trouble)
         self._trouble = trouble
-        self._awake.wait(wait_s)
 
     def _rest(self, *, busy: bool) -> None:
         self._pause_s = BUSY_POLL_S if busy else min(self._pause_s * 1.5, IDLE_POLL_S)

@@ -49,6 +49,7 @@ class RabbitBus:
     """
 
     def __init__(self, urls: Sequence[str], topology: Topology, *, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        _hush_pika()
         self.topology = topology
         #: What the broker refused to declare when it was last asked, and its words; empty when all is as it should be.
         self.refusals: dict[str, str] = {}
@@ -353,6 +354,13 @@ async def _open(parameters: Any, loop: asyncio.AbstractEventLoop) -> "tuple[Asyn
         connection.close()
         raise
     return connection, lost
+
+
+def _hush_pika() -> None:
+    """pika tells a failed attempt to connect in eight lines of ERROR, each time. Who wants them sets the level himself."""
+    pikas = logging.getLogger("pika")
+    if pikas.level == logging.NOTSET:
+        pikas.setLevel(logging.CRITICAL)
 
 
 def _parameters(url: str) -> Any:

@@ -60,7 +60,12 @@ class Channel:
         return answer.result()
 
 
-def words(error: BaseException) -> str:
-    """What an error of pika's says: the broker's own words, those of the error it wraps, or at least its name."""
-    text = getattr(error, "reply_text", "") or (str(error.args[0]) if len(error.args) == 1 else "")
-    return text or repr(error)
+def words(error: object) -> str:
+    """What an error of pika's says: the broker's own words, those of the error that it wraps, or at least its name."""
+    if text := getattr(error, "reply_text", ""):
+        return str(text)
+    inner = getattr(error, "exceptions", ()) or getattr(error, "args", ())
+    wrapped = getattr(error, "exception", None) or (inner[-1] if inner else None)
+    if isinstance(wrapped, BaseException):
+        return words(wrapped)
+    return str(error) if isinstance(error, OSError) or isinstance(wrapped, str) else repr(error)
