@@ -5,13 +5,14 @@ import queue
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from sqlalchemy import Engine
 
 from consumer.claims import Claims
 from consumer.dead import sealed_body
 from consumer.hook import Answer, post
+from consumer.lobby import Lobby
 from consumer.outgoing import Outgoing, event_message
 from publisher.bus import Bus, Delivery
 from schemas.errors import InvalidMessage, StoreUnavailable
@@ -24,7 +25,9 @@ logger = logging.getLogger(__name__)
 
 #: Callbacks in flight. Waiting for somebody's server costs next to nothing but a thread.
 POOL = 16
-#: Of those, the ones to a single host: a slow one must leave room for the others.
+#: Callbacks in hand: most of them wait a moment until the end of their job is recorded.
+PREFETCH = 16 * POOL
+#: Of the callbacks in flight, the ones to a single host: a slow one must leave room for the others.
 HOST_SHARE = POOL // 2
 #: Places of the events among the sequences from `Callback.sequence` on: a delivery beats a death, which beats a try, so
 #: that a callback that is replayed from the dead queue, or delivered by the second of two copies, counts as delivered.
@@ -45,6 +48,7 @@ class Callbacks:
         self._claims = Claims(engine, lease_s=settings.lease, max_starts=settings.max_starts)
         self._sealer = Sealer(message_keys(settings.secret_key, words(settings.message_keys)))
         self._deliveries: queue.SimpleQueue[Delivery | None] = queue.SimpleQueue()
+        self._lobby = Lobby(engine, self._deliveries.put)
         self._in_flight: Counter[str] = Counter()
         self._jobs: set[str] = set()
         self._lock = threading.Lock()
@@ -54,15 +58,25 @@ class Callbacks:
         self._stop = stop
         # Daemons: a server that sends its answer byte by byte for hours must not keep the process from ending.
         threads = [threading.Thread(target=self._work, name=f"callback {n}", daemon=True) for n in range(POOL)]
-        for thread in threads:
+        lobby = threading.Thread(target=self._lobby.run, name="callbacks' lobby", daemon=True)
+        for thread in (*threads, lobby):
             thread.start()
-        consumer = self._bus.consume(self._names.callbacks, self._deliveries.put, prefetch=POOL)
+        consumer = self._bus.consume(self._names.callbacks, self._lobby.enter, prefetch=PREFETCH)
         stop.wait()
         consumer.cancel()
+        self._lobby.close()
+        lobby.join(self._settings.callback_timeout)
+        self._release_waiting()
         for _ in threads:
             self._deliveries.put(None)
         for thread in threads:
             thread.join(self._settings.callback_timeout)
+
+    def _release_waiting(self) -> None:
+        """What no thread has taken goes back to the queue."""
+        with suppress(queue.Empty):
+            while delivery := self._deliveries.get_nowait():
+                delivery.release()
 
     def _work(self) -> None:
         while (delivery := self._deliveries.get()) is not None:

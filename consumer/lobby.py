@@ -53,16 +53,13 @@ class Lobby:
         self._arrivals.put(None)
 
     def run(self) -> None:
-        while (delivery := self._next()) is not None:
+        while (delivery := self._arrivals.get()) is not None:
             self._seat(delivery)
             while self._guests and self._arrivals.empty():
                 self._admit_guests()
                 time.sleep(LOOK_EVERY_S if self._guests else 0)
         for guest in self._guests:
             guest.delivery.release()
-
-    def _next(self) -> Delivery | None:
-        return self._arrivals.get()
 
     def _seat(self, delivery: Delivery) -> None:
         try:
