@@ -8,6 +8,7 @@ from sqlalchemy import Engine
 from gateway import health, jobs, listing, pages, stream
 from gateway.answers import edge
 from gateway.service import SERVICE, at_work
+from gateway.ui.routes import add_ui
 from publisher.bus import Bus
 from schemas.settings import Settings
 
@@ -53,6 +54,7 @@ def make_app(settings: Settings, engine: Engine, bus: Bus, job_types: Mapping[st
             yield
 
     app.cleanup_ctx.append(service)
+    add_ui(app, settings, bus, job_types)
     app.on_shutdown.append(_end_waiting)
     return app
 

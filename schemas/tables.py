@@ -13,6 +13,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    func,
     text,
 )
 
@@ -53,8 +54,17 @@ jobs = Table(
     Column("worker", Text),
     Index("jobs_requested", "requested_at", "job_id"),
     Index("jobs_state", "state", "requested_at", "job_id"),
-    Index("jobs_resource", "resource_id", "requested_at"),
-)
+    Index("jobs_resource", "resource_id", "requested_at", "job_id"),
+    #: What ended when: throughput over time, and which jobs are old.
+    Index("jobs_finished", "finished_at", "state", "job_type"),
+    Index(
+        "jobs_errors", "requested_at", "job_id",
+        sqlite_where=text("error_text IS NOT NULL"), postgresql_where=text("error_text IS NOT NULL"),
+    ),
+)  # fmt: skip
+#: The indexed part of a CKAN's URL: a stranger's may be longer than an index row can be.
+ckan_key = func.substr(jobs.c.ckan_url, text("1"), text("200"), type_=String)
+Index("jobs_ckan", ckan_key, jobs.c.requested_at, jobs.c.job_id)
 
 #: Accepted, not yet confirmed by the bus. Written by the gateway.
 outbox = Table(
