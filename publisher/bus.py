@@ -46,14 +46,17 @@ class Delivery(Protocol):
     def retry(self, delay_s: float, reason: str, *, spend: bool = True) -> None:
         """Deliver it to its queue again after the shortest declared delay that is not shorter than *delay_s*.
 
-        The header `attempts` rises by one unless *spend* is false; `reason` is kept in the header `retry-reason`.
-        The copy is confirmed before the original is acknowledged: killed in between, the message is delivered twice.
+        The header `attempts` rises by one unless *spend* is false; *reason*, cut to what a header holds, is kept in the
+        header `retry-reason`. The copy is confirmed before the original is acknowledged: killed in between, the message
+        is delivered twice. A copy that the broker refuses leaves the original to be delivered again some seconds later.
+        What comes back has the default exchange and the queue's name as `exchange` and `routing_key`.
         """
 
     def dead_letter(self, reason: str, *, routing_key: str, body: bytes | None = None) -> None:
         """Move it to the dead exchange under *routing_key* (`job.<job type>`, `callback.<job type>`), *body* replaced if given.
 
-        Headers `dead-reason`, `dead-queue` and `dead-at` (RFC 3339, UTC) say why, whence and when. Copy first, as in `retry`.
+        Headers `dead-reason`, `dead-queue` and `dead-at` (RFC 3339, UTC, to the microsecond: no two deaths of a job share
+        one) say why, whence and when. Copy first, as in `retry`.
         """
 
     def release(self) -> None:
@@ -70,7 +73,8 @@ class Consumer(Protocol):
 class Bus(Protocol):
     """A connection that never gives up: lost, it comes back by itself, declares the topology anew and goes on consuming.
 
-    All methods may be called from any thread, before the broker can be reached too.
+    All methods may be called from any thread, before the broker can be reached too. `depth` and `close` wait for an answer:
+    on an event loop call them in a thread (`asyncio.to_thread`).
     """
 
     @property
@@ -80,9 +84,11 @@ class Bus(Protocol):
     def publish(self, message: Message) -> "Future[None]":
         """Hand the message to the bus. The future succeeds when the bus has it on disk and in at least one queue.
 
-        It fails with Unroutable (no queue is bound for it) or NotPublished (refused, or the connection was lost before
-        the confirm: the bus may or may not have it, publish again). Without a connection it fails at once: what must
-        survive that is kept elsewhere first (the outbox, an unacknowledged delivery).
+        It fails with Unroutable (no queue is bound for it, or the topology has no such exchange) or NotPublished (refused,
+        or the connection was lost before the confirm: the bus may or may not have it, publish again). Without a
+        connection it fails at once: what must survive that is kept elsewhere first (the outbox, an unacknowledged
+        delivery). A network that falls silent is noticed after half a minute only: give up waiting earlier if you must.
+        Its callbacks run on the bus's own thread and must return at once.
         """
 
     def consume(self, queue: str, handle: Callable[[Delivery], None], *, prefetch: int) -> Consumer:

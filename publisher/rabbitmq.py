@@ -12,7 +12,7 @@ import logging
 import os
 import random
 import socket
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any
 
@@ -26,12 +26,14 @@ from publisher.confirms import Confirms, fail, failed
 from publisher.mailbox import LoopThread, Mailbox
 from publisher.rabbitmq_channel import Channel, ChannelOver, words
 from publisher.rabbitmq_consumers import Consumer, Watching, Working
+from publisher.routes import Routes
 from schemas.errors import BadSetting, BusError, NotPublished, Unroutable
 from schemas.topology import Topology
 
 logger = logging.getLogger(__name__)
 
-#: A dead peer is noticed after two missed heartbeats, 20 s; jobs run in other processes and cannot delay ours.
+#: A silent network is noticed within 15 to 30 s: pika looks each (heartbeat + 5 s) whether anything has come. Jobs run in
+#: other processes and cannot delay our own heartbeats. A URL may say otherwise (?heartbeat=60).
 HEARTBEAT_S = 10
 #: For one address: TCP, TLS and AMQP together. A host that drops packets must not hold up the next URL for long.
 CONNECT_S = 5
@@ -140,37 +142,38 @@ class RabbitBus:
             consumer.flush()
 
     async def _live(self) -> None:
-        """Connect to one URL after the other, wait longer after each round in which none answered, never give up."""
+        """Connect to one URL after the other, wait longer after each round in which none was of use, never give up."""
         waits, failures = delays(), 0
         for parameters in itertools.cycle(self._parameters):
-            try:
-                connection, lost = await _open(parameters, self._loop)
-            except (AMQPError, OSError, TimeoutError) as error:
-                self._tell_absent(f"the broker at {_place(parameters)} cannot be reached: {words(error)}")
-                failures += 1
-                if failures % len(self._parameters) == 0:
-                    await asyncio.sleep(next(waits))
+            began = self._loop.time()
+            self._tell_absent(f"no connection to {_place(parameters)}: {await self._use(parameters)}")
+            if self._loop.time() - began > STEADY_S:
+                waits, failures = delays(), 0
+                await asyncio.sleep(random.uniform(0, FIRST_S))
                 continue
-            self._tell_absent(f"the connection to {_place(parameters)} was lost: {await self._use(connection, lost)}")
-            waits, failures = delays(), 0
-            await asyncio.sleep(random.uniform(0, FIRST_S))
+            failures += 1
+            if failures % len(self._parameters) == 0:
+                await asyncio.sleep(next(waits))
 
-    async def _use(self, connection: Any, lost: "asyncio.Future[Exception]") -> str:
-        """Live on this connection until it is lost; says why it was."""
-        session = _Session(connection, lost, self.topology, self.refusals)
+    async def _use(self, parameters: Any) -> str:
+        """Connect, and live on the connection until it is lost; says why it was, or why there is none."""
         try:
-            await session.declare()
-            self._session = session
-            session.keep(session.publish)
-            for consumer in self._consumers:
-                self._begin_now(consumer)
-            logger.info("connected to %s", _place(connection.params))
-            return words(await asyncio.shield(lost))
-        except (AMQPError, ChannelOver) as error:
+            connection, lost = await _open(parameters, self._loop)
+            async with _Session(connection, lost, self.topology, self.refusals) as session:
+                await session.declare()
+                logger.info("connected to %s", _place(parameters))
+                self._session = session
+                session.keep(session.publish)
+                for consumer in self._consumers:
+                    self._begin_now(consumer)
+                return words(await asyncio.shield(lost))
+        except (AMQPError, ChannelOver, OSError) as error:
             return words(error)
+        except Exception as error:  # a bug, pika's or ours: the bus lives on
+            logger.exception("the connection to %s has failed", _place(parameters))
+            return repr(error)
         finally:
             self._session = None
-            await session.end()
 
     def _tell_absent(self, why: str) -> None:
         """At each change only: an absent broker is one line in the log, however long it stays away."""
@@ -205,16 +208,28 @@ class _Session:
         self._lost = lost
         self._topology = topology
         self._refusals = refusals
+        self._routes = Routes.of(topology)
         self._declaring = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         connection.add_on_connection_blocked_callback(self._on_blocked)
         connection.add_on_connection_unblocked_callback(self._on_unblocked)
 
+    async def __aenter__(self) -> "_Session":
+        return self
+
+    async def __aexit__(self, *_about_error: object) -> None:
+        """Stop all that runs on the connection, and close it if it is still there."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._connection.is_open:
+            self._connection.close()
+        await asyncio.wait((self._lost,), timeout=1.0)
+
     def keep(self, use: "Callable[[Channel], Awaitable[None]]", *, until: Callable[[], bool] = lambda: False) -> None:
         """Have *use* use a channel, and a new one each time it returns or its channel was closed, *until* that says so."""
-        task = asyncio.create_task(self._keep(use, until))
-        self._tasks.add(task)
-        task.add_done_callback(self._on_done)
+        self._start(self._keep(use, until))
 
     async def declare(self) -> None:
         """Declare the whole topology. What the broker refuses is logged once, and the rest is declared all the same."""
@@ -235,7 +250,7 @@ class _Session:
 
     async def publish(self, channel: "Channel") -> None:
         """Be the outlet for published messages until the channel closes."""
-        outlet = _Outlet(channel)
+        outlet = _Outlet(channel, self._on_returned)
         await outlet.open()
         self.outlet = outlet
         try:
@@ -251,15 +266,10 @@ class _Session:
         channel.close()
         return int(answer.method.message_count)
 
-    async def end(self) -> None:
-        """Stop all that runs on the connection, and close it if it is still there."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        if self._connection.is_open:
-            self._connection.close()
-        await asyncio.wait((self._lost,), timeout=1.0)
+    def _start(self, work: "Coroutine[Any, Any, None]") -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._on_done)
 
     async def _keep(self, use: "Callable[[Channel], Awaitable[None]]", until: Callable[[], bool]) -> None:
         loop, waits, told = asyncio.get_running_loop(), delays(), ""
@@ -288,6 +298,12 @@ class _Session:
         self._refusals.clear()
         self._refusals.update(refused)
 
+    def _on_returned(self, exchange: str, routing_key: str) -> None:
+        """The broker has no queue for it. If by our topology it should have one, somebody has deleted that, or its binding."""
+        if self._routes.to(exchange, routing_key) and not self._declaring.locked():
+            logger.warning("what %r binds to %r is gone and is declared again", exchange, routing_key)
+            self._start(self.declare())
+
     def _on_blocked(self, _connection: Any, frame: Any) -> None:
         self.blocked = f"the broker takes no messages now: {frame.method.reason}"
         logger.warning("%s", self.blocked)
@@ -310,9 +326,10 @@ class _Session:
 class _Outlet:
     """The channel that publishes, in confirm mode."""
 
-    def __init__(self, channel: Channel) -> None:
+    def __init__(self, channel: Channel, on_returned: Callable[[str, str], None]) -> None:
         self.confirms = Confirms()
         self._channel = channel
+        self._on_returned = on_returned
 
     async def open(self) -> None:
         self._channel.raw.add_on_return_callback(self._on_return)
@@ -330,6 +347,7 @@ class _Outlet:
 
     def _on_return(self, _channel: Any, method: Any, properties: Any, _body: bytes) -> None:
         self.confirms.returned(method.exchange, method.routing_key, properties.message_id or "")
+        self._on_returned(method.exchange, method.routing_key)
 
     def _on_confirm(self, frame: Any) -> None:
         method = frame.method
@@ -351,7 +369,8 @@ async def _open(parameters: Any, loop: asyncio.AbstractEventLoop) -> "tuple[Asyn
         await asyncio.shield(opened)
     except asyncio.CancelledError:
         opened.add_done_callback(lambda done: done.exception())
-        connection.close()
+        with contextlib.suppress(AMQPError):  # it may just have failed by itself
+            connection.close()
         raise
     return connection, lost
 

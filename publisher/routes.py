@@ -4,7 +4,7 @@ import functools
 import re
 from collections.abc import Iterable
 
-from schemas.topology import Binding
+from schemas.topology import Binding, Topology
 
 
 def topic_matches(pattern: str, routing_key: str) -> bool:
@@ -32,6 +32,11 @@ class Routes:
         self._fanouts = frozenset(fanouts)
         self._queues = frozenset(queues)
         self.to = functools.lru_cache(maxsize=4096)(self._to)
+
+    @classmethod
+    def of(cls, topology: Topology) -> "Routes":
+        fanouts = [exchange.name for exchange in topology.exchanges if exchange.type == "fanout"]
+        return cls(topology.bindings, fanouts, [queue.name for queue in topology.queues])
 
     def _to(self, exchange: str, routing_key: str) -> tuple[str, ...]:
         """Names of the queues that get the message, each once; empty when it is unroutable."""

@@ -13,7 +13,7 @@ from kombu.connection import Connection
 from publisher import rabbitmq_consumers
 from publisher.bus import Delivery, Message
 from publisher.rabbitmq import RabbitBus
-from schemas.errors import BadSetting, NotPublished
+from schemas.errors import BadSetting, NotPublished, Unroutable
 from tests.publisher.lab import DELAYS_S, PATIENCE_S, Hand, Lab, eventually
 from tests.services import PrivateBroker
 from tests.tcp_proxy import TcpProxy
@@ -153,6 +153,31 @@ def test_deleted_exchange_is_declared_again(rabbit: Lab) -> None:
     eventually(lambda: rabbit.bus.publish(rabbit.job()).exception(PATIENCE_S) is None)
 
 
+def test_deleted_queue_is_declared_again_when_nobody_consumes_it(rabbit: Lab) -> None:
+    on_broker(rabbit.broker_url, lambda channel: channel.queue_delete(rabbit.work))
+    on_broker(rabbit.broker_url, lambda channel: channel.queue_delete(rabbit.names.recorder))
+    assert isinstance(rabbit.bus.publish(rabbit.job()).exception(PATIENCE_S), Unroutable)
+    eventually(lambda: rabbit.bus.publish(rabbit.job()).exception(PATIENCE_S) is None)
+
+
+def test_silent_network_is_noticed_by_heartbeats(rabbit: Lab, proxy: TcpProxy, through: str) -> None:
+    bus = rabbit.another_bus(f"{through}?heartbeat=1")
+    eventually(lambda: bus.connected)
+    proxy.cut(silent=True)
+    future = bus.publish(rabbit.job())
+    assert isinstance(future.exception(PATIENCE_S), NotPublished)
+    assert not bus.connected
+
+
+def test_bus_can_be_closed_while_it_is_connecting(rabbit: Lab, proxy: TcpProxy, through: str) -> None:
+    proxy.cut(silent=True)
+    bus = rabbit.another_bus(through)
+    time.sleep(0.2)
+    began = time.monotonic()
+    bus.close()
+    assert time.monotonic() - began < 2
+
+
 def test_refused_declaration_is_told_by_name_and_the_rest_works(
     broker_url: str, prefix: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -172,7 +197,7 @@ def test_password_is_not_in_the_log(rabbit: Lab, caplog: pytest.LogCaptureFixtur
     port = parts.port or 5672
     rabbit.another_bus(parts._replace(netloc=f"nobody:s3cret@{parts.hostname}:{port}").geturl())
     ours = "publisher.rabbitmq"
-    eventually(lambda: any("cannot be reached" in record.message for record in caplog.records if record.name == ours))
+    eventually(lambda: any("no connection to" in record.message for record in caplog.records if record.name == ours))
     assert "s3cret" not in caplog.text
 
 
@@ -189,6 +214,8 @@ def test_refused_copy_leaves_the_message_to_be_delivered_again(rabbit: Lab, monk
     hand.take().retry(DELAYS_S[0], "again")
     again = hand.take()
     assert (again.message.message_id, again.attempt, again.redelivered) == ("j1", 1, True)
+    again.retry(DELAYS_S[0], "again")
+    assert hand.take().attempt == 2, "the retry queue was not declared again"
 
 
 def test_message_that_amqp_cannot_carry_fails_alone(rabbit: Lab) -> None:
