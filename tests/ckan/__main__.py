@@ -35,13 +35,13 @@ def running_ckan() -> Iterator[dict[str, str]]:
         redis_url, solr = stack.enter_context(redis()), stack.enter_context(Solr())
         around = Surroundings(programs, databases, redis_url, solr.url, free_port())
         site = stack.enter_context(Site(around, HOME / "ckan.log"))
+        stack.callback(say, "taking CKAN down")
         yield {
             "DATAPUSHER_TEST_CKAN_URL": site.url,
             "DATAPUSHER_TEST_CKAN_TOKEN": site.token,
             "DATAPUSHER_TEST_CKAN_WRITE_URL": databases.write_url,
             "DATAPUSHER_TEST_SERVICE_PORT": str(around.service_port),
         }
-        say("taking CKAN down")
 
 
 def main(arguments: list[str]) -> int:

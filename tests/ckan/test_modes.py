@@ -34,7 +34,7 @@ def _push(ckan: RealCkan, service: PushService, resource_id: str, **options: obj
     return job
 
 
-def test_append_adds_the_rows(ckan: RealCkan, service: PushService, resource_id: str) -> None:
+def test_append_adds_the_rows_to_the_table(ckan: RealCkan, service: PushService, resource_id: str) -> None:
     job = _push(ckan, service, resource_id, mode="append")
 
     assert [row[1:] for row in ckan.values(resource_id)] == [[1, "Ada"], [2, "Grace"], [2, "Grace Hopper"], [3, "Mary"]]

@@ -83,6 +83,16 @@ def test_another_file_in_its_place_replaces_the_table(ckan: RealCkan, service: P
     assert service.quiet(resource_id) == 2
 
 
+def test_a_file_put_in_place_while_its_predecessor_is_loaded_wins(ckan: RealCkan, service: PushService) -> None:
+    """CKAN submits again where the file is newer than the job that has just ended."""
+    resource_id = ckan.put("people.csv", PEOPLE)
+    ckan.put_again(resource_id, "people.csv", OTHER_PEOPLE)
+
+    assert service.quiet(resource_id) == 2
+    ckan.pushed(resource_id)
+    assert [row[2] for row in ckan.values(resource_id)] == ["Mary", "Emmy"]
+
+
 def test_a_linked_file_that_has_changed_is_loaded_anew_and_one_that_has_not_is_skipped(
     ckan: RealCkan, service: PushService, files: FileServer
 ) -> None:

@@ -49,7 +49,7 @@ def tables(ckan: RealCkan, service: PushService, files: FileServer) -> tuple[str
     return ckan.table(FIELDS, [{key: value or None for key, value in one.items()} for one in RECORDS]), ours
 
 
-def test_ckan_tells_the_same_of_it(ckan: RealCkan, tables: tuple[str, str]) -> None:
+def test_ckan_tells_the_same_of_a_pushed_table_as_of_its_own(ckan: RealCkan, tables: tuple[str, str]) -> None:
     own, ours = tables
 
     assert _info(ckan, ours) == _info(ckan, own)
@@ -57,7 +57,7 @@ def test_ckan_tells_the_same_of_it(ckan: RealCkan, tables: tuple[str, str]) -> N
         assert _found(ckan, ours, **how) == _found(ckan, own, **how), how
 
 
-def test_postgresql_tells_the_same_of_it(tables: tuple[str, str], datastore: Datastore) -> None:
+def test_postgresql_tells_the_same_of_a_pushed_table_as_of_ckans_own(tables: tuple[str, str], datastore: Datastore) -> None:
     own, ours = (datastore.facts(resource_id) for resource_id in tables)
 
     for what, rows in own.about.items():
@@ -66,7 +66,7 @@ def test_postgresql_tells_the_same_of_it(tables: tuple[str, str], datastore: Dat
     assert datastore.leftovers() == []
 
 
-def test_rows_can_be_added_and_the_table_widened_by_ckan(ckan: RealCkan, tables: tuple[str, str]) -> None:
+def test_ckan_can_add_rows_and_columns_to_a_pushed_table(ckan: RealCkan, tables: tuple[str, str]) -> None:
     _own, ours = tables
 
     assert ckan.insert(ours, [{"n": 4, "Name of the place": "late"}]).status_code == 200
@@ -100,7 +100,7 @@ def test_readers_during_a_load_do_no_harm_and_with_copy_see_no_half_table(
     reader.join()
 
     data = status["task_info"]["data"]
-    record_property(f"{MORE_ROWS} rows x 6 columns: rows/s loaded, of the whole job",
+    record_property(f"{MORE_ROWS} rows x 6 columns: rows/s of the stage loading, with a reader",
                     f"{MORE_ROWS / data['durations_s']['loading']:,.0f}")  # fmt: skip
     assert ckan.total(resource_id) == data["table_rows"] == MORE_ROWS
     assert len(seen) > 3
