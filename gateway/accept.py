@@ -10,7 +10,6 @@ from datetime import datetime
 from functools import partial
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.changes import insert_jobs
 from gateway.outbox import Outbox
@@ -87,10 +86,10 @@ class Intake:
         except StoreUnavailable as error:
             logger.warning("%d jobs were refused: %s", len(group), error)
             _fail(group, error)
-        except SQLAlchemyError as error:
+        except Exception as error:  # whatever the driver says of a value; nobody may wait for ever because of it
             await self._one_by_one(group, error)
 
-    async def _one_by_one(self, group: Sequence[_Waiting], error: SQLAlchemyError) -> None:
+    async def _one_by_one(self, group: Sequence[_Waiting], error: Exception) -> None:
         """The store refused the group for what is in it: only the job it refuses must suffer."""
         if len(group) > 1:
             for waiting in group:

@@ -56,6 +56,10 @@ async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
     started = time.perf_counter()
     try:
         response = await handler(request)
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        response = refusal(_words(error), error.status, _kept_headers(error))
     except Exception as error:  # the last place before the client
         response = _refused(request, error)
     service_of(request).metrics.answered(request, response.status, time.perf_counter() - started)
@@ -68,10 +72,6 @@ def _refused(request: web.Request, error: Exception) -> web.StreamResponse:
             return refusal(error.message, error.status)
         case StoreUnavailable():
             return refusal(error.message, 503, {"Retry-After": RETRY_AFTER_S})
-        case web.HTTPException() if error.status < 400:
-            return error
-        case web.HTTPException():
-            return refusal(_words(error), error.status, _kept_headers(error))
     logger.error("%s %s failed", request.method, request.path, exc_info=error)
     return refusal("Internal error; see the gateway's log.", 500)
 

@@ -25,7 +25,7 @@ def same(given: str | None, expected: str | None) -> bool:
     """Whether both are there and equal, found out in constant time."""
     if not given or not expected:
         return False
-    return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), expected.encode())
+    return hmac.compare_digest(given.encode("utf-8", "surrogatepass"), expected.encode("utf-8", "surrogatepass"))
 
 
 class Sessions:
@@ -43,7 +43,7 @@ class Sessions:
         return same(cookie, self._signed(text)) and expires.isdecimal() and int(expires) > time.time()
 
     def _signed(self, text: str) -> str:
-        return f"{text}.{hmac.digest(self._key, text.encode('utf-8', 'replace'), hashlib.sha256).hex()}"
+        return f"{text}.{hmac.digest(self._key, text.encode('utf-8', 'surrogatepass'), hashlib.sha256).hex()}"
 
 
 class Doorman:

@@ -16,6 +16,8 @@ from schemas.tables import cancellations, claims, jobs, logs, outbox, rejects
 FINAL_STATES = tuple(state.value for state in State if state.final)
 #: Jobs deleted in one transaction: others must not wait long for their turn.
 DELETED_AT_ONCE = 500
+#: Longer than a job can wait in a queue and its callback in retries.
+TOMBSTONE_DAYS = 60
 #: The column that only serves to find jobs by their resource.
 RESOURCE_ID_LENGTH = 200
 
@@ -176,6 +178,11 @@ def delete_old(connection: Connection, now: datetime, days: int) -> int:
     _delete_traces(connection, job_ids)
     connection.execute(delete(cancellations).where(cancellations.c.job_id.in_(job_ids), ~cancellations.c.deleted))
     return len(job_ids)
+
+
+def forget_tombstones(connection: Connection, now: datetime) -> None:
+    """Marks of deleted jobs that no message can be on its way for any more."""
+    connection.execute(delete(cancellations).where(cancellations.c.requested_at < now - timedelta(days=TOMBSTONE_DAYS)))
 
 
 def _delete_traces(connection: Connection, job_ids: Collection[str]) -> None:

@@ -88,7 +88,9 @@ class EventHub:
         return tap
 
     def _close_tap(self, job_type: str) -> None:
-        tap = self._taps.pop(job_type)
+        tap = self._taps.pop(job_type, None)
+        if tap is None:  # the hub was closed meanwhile
+            return
         if tap.closing is not None:
             tap.closing.cancel()
         tap.consumer.cancel()

@@ -2,12 +2,12 @@
 
 import csv
 import io
-from datetime import UTC, datetime
 
 from aiohttp import web
 
 from gateway import changes, queries
 from gateway.answers import answer, raw_answer, refusal
+from gateway.clock import now
 from gateway.legacy import job_error
 from gateway.queries import JobRow, Log
 from gateway.service import Service, service_of
@@ -77,14 +77,14 @@ async def data(request: web.Request) -> web.Response:
 async def delete(request: web.Request) -> web.Response:
     """`DELETE /job/<id>`: a job that waits or runs is cancelled, too."""
     row = await authorised_job(request)
-    await service_of(request).store.write(changes.delete_job, row.job_id, _now())
+    await service_of(request).store.write(changes.delete_job, row.job_id, now())
     return answer(DONE)
 
 
 async def cancel(request: web.Request) -> web.Response:
     """`POST /job/<id>/cancel`."""
     row = await authorised_job(request)
-    if not await service_of(request).store.write(changes.cancel, row.job_id, _now()):
+    if not await service_of(request).store.write(changes.cancel, row.job_id, now()):
         raise Refused(f"job_id {row.job_id} has ended already")
     return answer(DONE)
 
@@ -133,7 +133,3 @@ def _log_limit(request: web.Request) -> int | None:
     """How many of the newest lines are wanted; None, which is all, where `limit` is no number, as it was."""
     limit = request.query.get("limit", "")
     return int(limit) if limit.isascii() and limit.isdigit() and len(limit) < 10 else None
-
-
-def _now() -> datetime:
-    return datetime.now(UTC).replace(tzinfo=None)

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from gateway.queries import JobRow, Log, LogRow
 from gateway.submission import Submission
+from schemas.errors import BadSetting
 from schemas.messages import Json, State
 
 #: What old clients look for when a job's callback could not be delivered (ckan/ckan#4515).
@@ -18,7 +19,7 @@ class LegacyShape:
     """Makes job objects, with times in one time zone and without its name: CKAN reads them as its own local time."""
 
     def __init__(self, zone: str) -> None:
-        self._zone = None if zone == "UTC" else ZoneInfo(zone)
+        self._zone = None if zone == "UTC" else _zone(zone)
 
     def time(self, moment: datetime | None) -> str | None:
         """Always with six digits of fraction: CKAN's page fails without (ckanext/datapusher, `datapusher_status`)."""
@@ -93,6 +94,13 @@ class LegacyShape:
             "funcName": line.func_name,
             "lineno": line.lineno,
         }
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise BadSetting("DATAPUSHER_LEGACY_TIMEZONE", f"{name!r} is no time zone here; try Europe/Berlin") from error
 
 
 _NO_PLACE: Mapping[str, Json] = {"module": "gateway", "funcName": "logs", "lineno": 0}

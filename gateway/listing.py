@@ -1,12 +1,12 @@
 """The routes on /job itself: which jobs there are, and removing old ones."""
 
 import asyncio
-from datetime import UTC, datetime
 
 from aiohttp import web
 
 from gateway import changes, queries
 from gateway.answers import answer, sorted_answer
+from gateway.clock import now
 from gateway.queries import JobFilter
 from gateway.service import service_of
 from gateway.submission import Refused
@@ -27,7 +27,7 @@ async def listing(request: web.Request) -> web.Response:
     wanted = job_filter(request)
     page = await service.store.read(queries.listing, wanted)
     base = request.path.rstrip("/")
-    return sorted_answer({"list": [f"{base}/{row.job_id}" for row in page.rows]}, _paging(request, wanted, page.total))
+    return sorted_answer({"list": [f"{base}/{job_id}" for job_id in page.job_ids]}, _paging(request, wanted, page.total))
 
 
 async def delete_old(request: web.Request) -> web.Response:
@@ -36,7 +36,8 @@ async def delete_old(request: web.Request) -> web.Response:
     if not service.doorman.is_administrator(request):
         raise Refused("not authorized", 403)
     days = _days(request.query.get("days"), service.settings.keep_jobs_age)
-    while await service.store.write(changes.delete_old, datetime.now(UTC).replace(tzinfo=None), days):
+    await service.store.write(changes.forget_tombstones, now())
+    while await service.store.write(changes.delete_old, now(), days):
         await asyncio.sleep(0)
     return answer({"success": True})
 

@@ -11,11 +11,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 from gateway import changes
 from gateway.changes import OutboxRow
+from gateway.clock import now
 from gateway.store_threads import Store
 from gateway.submission import Submission
 from publisher.bus import Bus, Message
@@ -58,7 +59,7 @@ class Outbox:
 
     def due_at(self, *, direct: bool) -> datetime:
         """When sweepers may take a message that is accepted now: at once, unless it is published *direct*-ly."""
-        return _now() + timedelta(seconds=GRACE_S if direct else 0)
+        return now() + timedelta(seconds=GRACE_S if direct else 0)
 
     def publish_job(self, submission: Submission) -> None:
         job = submission.job
@@ -102,7 +103,7 @@ class Outbox:
             while self._in_flight or self._confirmed or self._failed:
                 await asyncio.sleep(FLUSH_S)
                 await self._write(self._confirmed, changes.forget_published)
-                await self._write(self._failed, partial(changes.make_due, due_at=_now()))
+                await self._write(self._failed, partial(changes.make_due, due_at=now()))
 
     async def _write(self, job_ids: "deque[str]", change: Callable[..., None]) -> None:
         while batch := [job_ids.popleft() for _ in range(min(BATCH, len(job_ids)))]:
@@ -116,28 +117,24 @@ class Outbox:
     async def sweep(self) -> None:
         """For ever: publishes what is due, at the start, every few seconds, and as soon as the bus is back."""
         while True:
+            was_open = self.open
             try:
                 while self.open and await self._publish_due() == BATCH:
                     await asyncio.sleep(0)
             except StoreUnavailable as error:
                 logger.warning("the outbox cannot be read: %s", error)
-            await self._until_next_sweep()
+            await self._until_next_sweep(was_open)
 
     async def _publish_due(self) -> int:
-        rows: Sequence[OutboxRow] = await self._store.write(changes.take_due, _now(), self.due_at(direct=True), BATCH)
+        rows: Sequence[OutboxRow] = await self._store.write(changes.take_due, now(), self.due_at(direct=True), BATCH)
         for row in rows:
             if row.job_id not in self._in_flight:
                 self.publish(row)
         return len(rows)
 
-    async def _until_next_sweep(self) -> None:
-        was_open = self.open
+    async def _until_next_sweep(self, was_open: bool) -> None:
         for _ in range(round(SWEEP_S / GLANCE_S)):
             await asyncio.sleep(GLANCE_S)
             if self.open and not was_open:
                 return
             was_open = self.open
-
-
-def _now() -> datetime:
-    return datetime.now(UTC).replace(tzinfo=None)

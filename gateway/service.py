@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator, Mapping
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from aiohttp import web
@@ -21,8 +22,11 @@ from schemas.sealing import Sealer, message_keys
 from schemas.settings import Settings, words
 from schemas.topology import Names
 
+logger = logging.getLogger(__name__)
+
 #: Threads for reads, and for writes that are no new jobs; SQLite and a small PostgreSQL have no use for more.
 THREADS = 4
+RESTART_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,16 @@ def service_of(request: web.Request) -> Service:
     return request.app[SERVICE]
 
 
+async def _for_ever(run: Callable[[], Awaitable[None]]) -> None:
+    """Starts it again after a bug: a gateway that goes on answering must not have stopped publishing."""
+    while True:
+        try:
+            await run()
+        except Exception:  # the edge of a background task
+            logger.exception("%s failed and starts again", run.__qualname__)
+            await asyncio.sleep(RESTART_S)
+
+
 @contextlib.asynccontextmanager
 async def at_work(settings: Settings, engine: Engine, bus: Bus, job_types: Mapping[str, bool]) -> AsyncIterator[Service]:
     """A service whose tasks run. Afterwards they have ended; what was not published by then waits in the outbox."""
@@ -86,7 +100,7 @@ async def at_work(settings: Settings, engine: Engine, bus: Bus, job_types: Mappi
     )
     for job_type in (name for name, synchronous in job_types.items() if synchronous):
         service.hub.open_tap(job_type)
-    tasks = [asyncio.create_task(run()) for run in (service.intake.run, outbox.flush, outbox.sweep)]
+    tasks = [asyncio.create_task(_for_ever(run)) for run in (service.intake.run, outbox.flush, outbox.sweep)]
     try:
         yield service
     finally:

@@ -10,10 +10,11 @@ import secrets
 import uuid
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 
 import orjson
 
+from gateway.clock import now
 from gateway.json_text import dump_json
 from publisher.bus import HeaderValue
 from schemas.errors import DataPusherError, InvalidMessage
@@ -109,7 +110,7 @@ class Desk:
 
     def resubmission(self, job: Job, body: bytes, traceparent: str) -> Submission:
         """The same job under a new id; its API key may come anew in *body*. Raises: Refused."""
-        fresh = _object("application/json", body).get("api_key") if body.strip() else None
+        fresh = _object("application/json", body).get("api_key") if body.strip() not in (b"", b"{}") else None
         sealed = self._seals.seal(_api_key(fresh)) if fresh else job.api_key
         if not sealed:
             raise Refused("Please provide your API key.")
@@ -117,9 +118,9 @@ class Desk:
         return self._accepted(replace(job, job_id=str(uuid.uuid4()), api_key=sealed), traceparent, named=False)
 
     def _accepted(self, job: Job, traceparent: str, *, named: bool) -> Submission:
-        now = datetime.now(UTC).replace(tzinfo=None)
+        requested_at = now()
         key = job_key(self._secret_key, job.job_id)
-        return Submission(job, _message(job), key, secrets.token_hex(16), now, trace_of(traceparent), named)
+        return Submission(job, _message(job), key, secrets.token_hex(16), requested_at, trace_of(traceparent), named)
 
     def _check_seal(self, sealed: str) -> None:
         """The worker could not tell the sender any more."""

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from gateway.legacy import LegacyShape
 from publisher.bus import Delivery
+from schemas.errors import BadSetting
 from schemas.messages import Job
 from schemas.sealing import Sealer, job_key, message_keys
 from schemas.tables import jobs, outbox
@@ -161,3 +163,9 @@ def test_times_are_told_in_the_zone_of_the_ckan_host(start: Start) -> None:
     job = gateway.accepted()
     Recording(gateway.engine, gateway).end(job["job_id"])
     assert gateway.get(f"/job/{job['job_id']}").json()["finished_timestamp"] == "2026-03-01T21:00:00.000000"
+
+
+@pytest.mark.parametrize("zone", ["Atlantis/Capital", "../etc/passwd", ""])
+def test_a_zone_that_is_none_stops_the_start(zone: str) -> None:
+    with pytest.raises(BadSetting, match="DATAPUSHER_LEGACY_TIMEZONE"):
+        LegacyShape(zone)

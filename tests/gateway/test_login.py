@@ -1,5 +1,6 @@
 """The administrator's session."""
 
+import socket
 from typing import Any
 
 import pytest
@@ -112,3 +113,9 @@ def test_a_session_ends_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     assert sessions.valid(cookie) and not Sessions("other").valid(cookie)
     monkeypatch.setattr("gateway.auth.time.time", lambda: 9_999_999_999.0)
     assert not sessions.valid(cookie)
+
+
+def test_a_cookie_that_is_no_text_is_none(gateway: GatewayThread) -> None:
+    with socket.create_connection(("127.0.0.1", gateway.port)) as raw:
+        raw.sendall(b"GET /user HTTP/1.1\r\nHost: x\r\nConnection: close\r\nCookie: datapusher_session=9.\xff.\xfe\r\n\r\n")
+        assert b" 200 " in raw.recv(1000)

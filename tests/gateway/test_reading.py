@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from schemas.tables import logs
+from schemas.tables import cancellations, logs
 from tests.gateway.conftest import Start
 from tests.gateway.gateway_thread import JOB, GatewayThread
 from tests.gateway.recording import Recording
@@ -189,6 +189,17 @@ def test_old_jobs_are_deleted_with_all_they_left(gateway: GatewayThread, recordi
     assert gateway.delete("/job").json() == {"success": True}
     assert listed(gateway) == ["waiting", "young"] and recording.rows(logs, "old") == []
     assert gateway.delete("/job?days=1").status_code == 200 and listed(gateway) == ["waiting"]
+
+
+def test_marks_of_deleted_jobs_are_forgotten_in_the_end(gateway: GatewayThread, recording: Recording) -> None:
+    for job_id in ("young", "old"):
+        gateway.post(JOB, f"/job/{job_id}")
+        gateway.delete(f"/job/{job_id}")
+    with gateway.engine.begin() as connection:
+        long_ago = datetime.now() - timedelta(days=100)
+        connection.execute(cancellations.update().where(cancellations.c.job_id == "old").values(requested_at=long_ago))
+    gateway.delete("/job")
+    assert (len(recording.rows(cancellations, "young")), len(recording.rows(cancellations, "old"))) == (1, 0)
 
 
 def test_old_jobs_are_deleted_by_the_administrator_only(gateway: GatewayThread) -> None:
