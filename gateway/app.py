@@ -64,7 +64,7 @@ def _add(app: web.Application, path: str, handlers: Mapping[str, Handler]) -> No
         resource = app.router.add_resource(written)
         for method, handler in handlers.items():
             resource.add_route(method, handler)
-            if method == "GET":
+            if method == "GET" and handler is not stream.events:  # a stream has nothing but its body
                 resource.add_route("HEAD", handler)
 
 
