@@ -16,9 +16,18 @@ setup(
     license="MIT",
     python_requires=">=3.11",
     py_modules=["datapusher"],
-    packages=find_packages(include=[
-        "schemas", "publisher", "consumer", "consumer.*", "gateway", "gateway.*", "sandbox", "sandbox.*",
-    ]),
+    packages=find_packages(
+        include=[
+            "schemas",
+            "publisher",
+            "consumer",
+            "consumer.*",
+            "gateway",
+            "gateway.*",
+            "sandbox",
+            "sandbox.*",
+        ]
+    ),
     include_package_data=True,
     package_data={
         "schemas": ["VERSION", "*.json", "*.sql", "py.typed", "migrations/*"],
