@@ -20,6 +20,12 @@ test: $(VENV)/dev.done ## every test; RabbitMQ and PostgreSQL are used or starte
 test-ckan: $(VENV)/dev.done ## a real CKAN, installed from PyPI, in front of the service; writes docs/ckan-tests.md
 	@$(BIN)/python -m tests.ckan
 
+test-faults: $(VENV)/dev.done ## kills, outages and lies: what was accepted ends, once (FAULTS_OUTAGE_S=60 for long outages)
+	@$(BIN)/python -m pytest -m faults tests/faults
+
+soak: $(VENV)/dev.done ## load and kills for 10 minutes, then the ledger (SOAK="--minutes 60 --jobs 50000 --broker embedded")
+	@$(BIN)/python -m tests.faults.soak $(SOAK)
+
 lint: $(VENV)/dev.done ## ruff, mypy (strict) and the import directions
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -52,4 +58,4 @@ $(VENV)/dev.done: setup.py schemas/VERSION | $(VENV)/bin/python
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,lint]'
 	@touch $@ $(VENV)/run.done
 
-.PHONY: help demo run test test-ckan lint docs bench clean
+.PHONY: help demo run test test-ckan test-faults soak lint docs bench clean

@@ -1,0 +1,75 @@
+"""Processes that are killed and started again, as an init system would."""
+
+import random
+import signal
+import subprocess
+import time
+from dataclasses import dataclass
+
+import psutil
+
+from tests.acceptance.service import Service, descendants
+
+#: A round of kills, in any order: workers and their children do most of the work.
+ROUND = ("gateway", "recorder", "worker", "worker", "child", "child", "child")
+
+
+@dataclass(frozen=True)
+class Kill:
+    kind: str
+    #: time.time(), once the process was gone.
+    at: float
+
+
+class Crew:
+    """A gateway, a recorder and *workers* workers of *service*."""
+
+    def __init__(self, service: Service, chance: random.Random, *, workers: int = 2) -> None:
+        self.kills: list[Kill] = []
+        self._service = service
+        self._chance = chance
+        self._round: list[str] = []
+        self._members: dict[str, subprocess.Popen[bytes]] = {}
+        for name in ("gateway", "recorder", *(f"worker {number}" for number in range(1, workers + 1))):
+            self._start(name)
+
+    @property
+    def processes(self) -> list["subprocess.Popen[bytes]"]:
+        return list(self._members.values())
+
+    def kill_somebody(self) -> Kill:
+        """`kill -9` of one that is fit to be killed; it is started again at once (children by their worker)."""
+        kind = self._next_kind()
+        if kind == "child":
+            victim = self._chance.choice(self._children())
+            victim.kill()
+            psutil.wait_procs([victim], timeout=10)
+            assert not victim.is_running() or victim.status() == psutil.STATUS_ZOMBIE
+        else:
+            name = self._chance.choice([name for name in self._members if name.startswith(kind)])
+            process = self._members[name]
+            process.kill()
+            assert process.wait() == -signal.SIGKILL, f"{name} had ended by itself\n{self._service.logs()}"
+        kill = Kill(kind, time.time())
+        self.kills.append(kill)
+        if kind != "child":
+            self._start(name)
+        return kill
+
+    def _next_kind(self) -> str:
+        self._round = self._round or self._chance.sample(ROUND, len(ROUND))
+        kind = next(kind for kind in (*self._round, "recorder") if self._fit(kind))
+        if kind in self._round:
+            self._round.remove(kind)
+        return kind
+
+    def _start(self, name: str) -> None:
+        (self._members[name],) = self._service.start(name.split()[0])
+
+    def _fit(self, kind: str) -> bool:
+        """Workers are given the time to begin: one that is killed while it imports has nothing to lose."""
+        return bool(self._children()) if kind in ("worker", "child") else True
+
+    def _children(self) -> list[psutil.Process]:
+        workers = [process for name, process in self._members.items() if name.startswith("worker")]
+        return [child for worker in workers if worker.poll() is None for child in descendants(worker)]
