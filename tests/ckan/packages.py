@@ -26,7 +26,7 @@ def installed_ckan(home: Path = HOME, version: str = CKAN_VERSION) -> Path:
     venv = home / f"venv-{version}"
     done = venv / "installed"
     if not done.exists():
-        say(f"installing CKAN {version} from PyPI into {venv} (under a minute)")
+        say(f"installing CKAN {version} from PyPI into {venv} (about a minute)")
         home.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(venv, ignore_errors=True)
         _make_venv(venv)
