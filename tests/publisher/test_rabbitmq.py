@@ -262,7 +262,7 @@ def test_killed_broker_loses_no_confirmed_message(private_broker: PrivateBroker,
         def publish_until(holds: Callable[[], bool]) -> None:
             while not holds():
                 futures[f"e{len(futures)}"] = lab.bus.publish(lab.event("job.log.x", f"e{len(futures)}"))
-                time.sleep(0.002)
+                time.sleep(0.01)
 
         publish_until(lambda: len(_confirmed(futures)) > 100)
         private_broker.kill()
