@@ -10,12 +10,12 @@ from concurrent.futures import TimeoutError as FutureTimeout
 
 from sqlalchemy import Engine, func, or_, select
 
-from consumer.outcome import A_START, FINAL
+from consumer.outcome import FINAL
 from consumer.outgoing import event_message
 from consumer.retry import CANCELLED
 from publisher.bus import Bus
 from schemas.errors import BusError, StoreUnavailable
-from schemas.messages import Event, Kind, State
+from schemas.messages import A_START, Event, Kind, State
 from schemas.store import reading
 from schemas.tables import cancellations, claims, jobs
 from schemas.topology import Names

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 
 from sqlalchemy import Engine, and_, or_, select
 
-from consumer.outcome import A_START
 from publisher.bus import Delivery
 from schemas.errors import InvalidMessage, StoreUnavailable
-from schemas.messages import Callback, State
+from schemas.messages import A_START, Callback, State
 from schemas.store import reading
 from schemas.tables import jobs
 

@@ -5,11 +5,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
-from schemas.messages import STATE_AFTER, Event, Job, Json, Kind, State
+from schemas.messages import A_START, STATE_AFTER, Event, Job, Json, Kind, State
 
-#: Sequences of one start: start × 1,000,000 + count. What is told once a job has ended has fixed places in them,
-#: so that a process that takes over after a crash tells it under the same ids.
-A_START = 1_000_000
+#: What is told once a job has ended has fixed places among the sequences of a start, so that a process that takes
+#: over after a crash tells it under the same ids.
 FINAL, CALLBACK = 900_000, 910_000
 #: Lines of the job's log that its callback carries.
 CALLBACK_LOGS = 200
@@ -89,7 +88,7 @@ def legacy_job(
         "error": error,
         "requested_timestamp": legacy_time(requested_at or outcome.time, zone),
         "finished_timestamp": legacy_time(outcome.time, zone),
-        "sent_data": job.data or {},
+        "sent_data": {} if job.data is None else job.data,
         "aps_job_id": aps_job_id,
         "result_url": job.result_url,
         "metadata": dict(job.metadata),

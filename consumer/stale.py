@@ -14,11 +14,11 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Engine, and_, or_, select
 
-from consumer.outcome import A_START, FINAL, Outcome
+from consumer.outcome import FINAL, Outcome
 from consumer.outgoing import event_message
 from publisher.bus import Bus, Message
 from schemas.errors import BusError, StoreUnavailable
-from schemas.messages import JOB_TYPE, Event, Job, Json, Kind, State
+from schemas.messages import A_START, JOB_TYPE, Event, Job, Json, Kind, State
 from schemas.store import reading
 from schemas.tables import claims, jobs, outbox
 from schemas.topology import Topology

@@ -4,9 +4,9 @@ import logging
 from collections import deque
 from collections.abc import Mapping
 
-from consumer.outcome import A_START, CALLBACK_LOGS, FINAL
+from consumer.outcome import CALLBACK_LOGS, FINAL
 from consumer.outgoing import Outgoing, event_message
-from schemas.messages import Event, Job, Json, Kind
+from schemas.messages import A_START, Event, Job, Json, Kind
 from schemas.topology import Names
 
 logger = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Connection, String, and_, case, cast, func, literal, literal_column, select, text
 from sqlalchemy import exists as sql_exists
 
-from schemas.messages import Json, State
+from schemas.messages import A_START, Json, State
 from schemas.tables import claims, jobs, logs, outbox, rejects
 
 #: `pending`, `complete` and `error` of the old service, as our states.
@@ -156,8 +156,11 @@ def outbox_depth(connection: Connection) -> tuple[int, datetime | None]:
 
 
 def rejected_rows(connection: Connection, job_id: str) -> tuple[tuple[int, str, str | None], ...]:
-    """(row number, reason, text), in the order they were told."""
-    query = select(rejects.c.row, rejects.c.reason, rejects.c.text).where(rejects.c.job_id == job_id)
+    """(row number, reason, text) of the last attempt that told any, in the order they were told."""
+    last = select(func.max(rejects.c.sequence // A_START * A_START)).where(rejects.c.job_id == job_id).scalar_subquery()
+    query = select(rejects.c.row, rejects.c.reason, rejects.c.text).where(
+        rejects.c.job_id == job_id, rejects.c.sequence >= last
+    )
     found = connection.execute(query.order_by(rejects.c.sequence, rejects.c.position))
     return tuple((row, reason, text) for row, reason, text in found)
 

@@ -18,6 +18,8 @@ SCHEMA_VERSION = 1
 JOB_TYPE, EVENT_TYPE, CALLBACK_TYPE = "datapusher.job", "datapusher.event", "datapusher.callback"
 EVENT_CONTENT_TYPE = "application/cloudevents+json"
 EVENT_TYPE_PREFIX = "org.ckan.datapusher.job."
+#: Event sequences of one start of a job: start number × 1,000,000 + count.
+A_START = 1_000_000
 #: Ids stand in URLs, routing keys and file names.
 JOB_ID = re.compile(r"[A-Za-z0-9_.:~-]{1,128}")
 JOB_TYPE_NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")

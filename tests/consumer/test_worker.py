@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from consumer.outcome import A_START, CALLBACK, FINAL
+from consumer.outcome import CALLBACK, FINAL
 from publisher.bus import Delivery
-from schemas.messages import Callback, Job, Json, Kind, new_id
+from schemas.messages import A_START, Callback, Job, Json, Kind, new_id
 from tests.consumer.test_claims import cancel
 from tests.consumer.workshop import API_KEY, Workshop, eventually
 

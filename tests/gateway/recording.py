@@ -35,9 +35,9 @@ class Recording:
         with self.engine.begin() as connection:
             connection.execute(insert(logs), rows)
 
-    def reject(self, job_id: str, *rows: tuple[int, str, str | None]) -> None:
+    def reject(self, job_id: str, *rows: tuple[int, str, str | None], sequence: int = 1_000_050) -> None:
         values = [
-            {"job_id": job_id, "sequence": 1_000_050, "position": n, "row": row, "reason": reason, "text": text}
+            {"job_id": job_id, "sequence": sequence, "position": n, "row": row, "reason": reason, "text": text}
             for n, (row, reason, text) in enumerate(rows)
         ]
         with self.engine.begin() as connection:

@@ -116,6 +116,13 @@ def test_data_of_a_failed_job_is_its_error(gateway: GatewayThread, recording: Re
     assert (answer.status_code, answer.json()) == (409, {"error": {"message": "no"}})
 
 
+def test_rejected_rows_are_those_of_the_last_attempt(gateway: GatewayThread, recording: Recording) -> None:
+    job = gateway.accepted()
+    recording.reject(job["job_id"], (2, "too short", None), (9, "too long", None))
+    recording.reject(job["job_id"], (2, "too short", None), sequence=2_000_050)
+    assert gateway.get(f"/job/{job['job_id']}/rejects.csv").text.count("too") == 1
+
+
 def test_rejected_rows_come_as_csv(gateway: GatewayThread, recording: Recording) -> None:
     job = gateway.accepted()
     recording.reject(job["job_id"], (2, "too short", 'a,"b'), (9, "too long", None))
