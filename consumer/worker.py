@@ -13,6 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import TypeVar
 
 from sqlalchemy import Engine
@@ -39,6 +40,8 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 PURGE_EVERY_S = 3600.0
+#: Children that may die while they start before the start of the worker fails.
+FIRST_TRIES = 4
 #: After the drain limit: what killing children and handing back deliveries may take.
 LAST_STEPS_S = 10.0
 
@@ -114,7 +117,7 @@ class Worker:
     def _work(self, number: int, ready: "Future[None]") -> None:
         slot = Slot(self._settings, self._scratch)
         try:
-            slot.prepare()
+            _prepare_first(slot)
         except Exception as error:  # whatever it is, the start of the worker fails with it
             ready.set_exception(error)
             return
@@ -275,6 +278,18 @@ def job_types(topology: Topology) -> tuple[str, ...]:
     """Those that have a work queue."""
     work = [each for each in topology.bindings if each.exchange == topology.names.jobs]
     return tuple(each.routing_key for each in work if each.queue == topology.names.work(each.routing_key))
+
+
+def _prepare_first(slot: Slot) -> None:
+    """A child may be killed while it starts, as when memory is short; one that dies each time cannot work here."""
+    for pause_s in islice(delays(), FIRST_TRIES - 1):
+        try:
+            slot.prepare()
+            return
+        except Stopped as stopped:
+            logger.warning("a child process died while it started: %s", stopped.message)
+            time.sleep(pause_s)
+    slot.prepare()
 
 
 def _poisoned(starts: int) -> End:

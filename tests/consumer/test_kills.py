@@ -51,6 +51,15 @@ def test_killing_the_child_alone_is_a_crash_of_the_job_not_of_the_worker(worksho
     assert worker.poll() is None
 
 
+def test_a_child_that_is_killed_while_its_worker_starts_does_not_end_the_worker(workshop: Workshop) -> None:
+    workshop.listen()
+    worker = workshop.worker_process(slots=1)
+    eventually(lambda: children(worker))
+    children(worker)[0].kill()
+    assert workshop.end(workshop.send("echo", 1)).kind is Kind.COMPLETE
+    assert worker.poll() is None
+
+
 def test_a_job_that_kills_its_worker_each_time_is_poison(workshop: Workshop) -> None:
     workshop.listen()
     dead = workshop.dead()
