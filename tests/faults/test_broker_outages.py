@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 import pytest
 
@@ -48,53 +49,58 @@ def test_a_killed_broker_comes_back_to_jobs_that_all_end_once(
     assert not ledger.refusals
 
 
-def test_jobs_that_the_queue_has_no_room_for_wait_in_the_outbox(
+def test_jobs_that_the_queue_has_no_room_for_wait_in_the_outbox_until_it_has(
     ledger: Ledger, private_broker: PrivateBroker, prefix: str
 ) -> None:
     start(ledger, "gateway", "recorder")
     queue, policy = f"{prefix}.push_to_datastore", f"{prefix}-full"
-    pattern = f"^{prefix}\\.push_to_datastore$"
-    private_broker.control("set_policy", policy, pattern, '{"max-length": 1, "overflow": "reject-publish"}', "--priority", "9")
+    limit = '{"max-length": 1, "overflow": "reject-publish"}'
+    private_broker.control("set_policy", policy, f"^{queue}$".replace(".", "\\."), limit, "--priority", "9")
     try:
         wait_until(lambda: policy in private_broker.control("list_queues", "name", "policy"), "the policy holds", 30)
-        for _ in range(6):
-            ledger.submit()
-        time.sleep(3.0)
+        entries = [ledger.submit() for _ in range(6)]
+        wait_until(lambda: len(ledger.in_outbox()) < 6, "the first ones are published")
+        time.sleep(3.0)  # the outbox is swept once more
         assert len(ledger.in_outbox()) >= 2, "the broker has refused nothing"
-        assert f"{queue}\t6" not in private_broker.control("list_queues", "name", "messages")
+        ledger.service.start("worker")
+        settled(ledger)
     finally:
         private_broker.control("clear_policy", policy)
-    ledger.service.start("worker")
-    settled(ledger)
+    assert ledger.starts() == {entry.job_id: 1 for entry in entries}
 
 
-@pytest.fixture(params=["memory", "disk"])
-def alarm(request: pytest.FixtureRequest, private_broker: PrivateBroker) -> Iterator[tuple[str, ...]]:
-    """The rabbitmqctl command that raises an alarm, which ends after the test."""
-    raising, ending = {
-        "memory": (("set_vm_memory_high_watermark", "0"), ("set_vm_memory_high_watermark", "0.4")),
-        "disk": (("set_disk_free_limit", "100000GB"), ("set_disk_free_limit", "50MB")),
-    }[request.param]
-    yield raising
-    private_broker.control(*ending)
+@dataclass(frozen=True)
+class Alarm:
+    """What raises and ends it, for rabbitmqctl."""
+
+    command: str
+    raising: str
+    ending: str
+
+
+@pytest.fixture(params=[Alarm("set_vm_memory_high_watermark", "0", "0.4"), Alarm("set_disk_free_limit", "100000GB", "50MB")],
+                ids=["memory", "disk"])  # fmt: skip
+def alarm(request: pytest.FixtureRequest, private_broker: PrivateBroker) -> Iterator[Alarm]:
+    alarm: Alarm = request.param
+    yield alarm
+    private_broker.control(alarm.command, alarm.ending)
 
 
 def test_a_broker_with_an_alarm_takes_nothing_and_nothing_is_lost(
-    ledger: Ledger, private_broker: PrivateBroker, alarm: tuple[str, ...], request: pytest.FixtureRequest
+    ledger: Ledger, private_broker: PrivateBroker, alarm: Alarm
 ) -> None:
     ledger.ckan.fail("datastore_create", status=None, times=1, delay_s=2.0)
     start(ledger, "gateway", "worker", "recorder")
     ledger.submit()
     wait_until(lambda: bool(ledger.ckan.calls("datastore_create")), "a job runs", on_failure=ledger.service.logs)
 
-    private_broker.control(*alarm)
+    private_broker.control(alarm.command, alarm.raising)
     blocked = [ledger.submit() for _ in range(3)]
     wait_until(lambda: "blocked" in private_broker.control("list_connections", "state"), "publishers are blocked", 30)
     time.sleep(3.0)
     assert {entry.job_id for entry in blocked} & ledger.in_outbox(), "the broker has taken them"
     assert len(ledger.open_jobs()) == 4
-    request.getfixturevalue("private_broker").control("set_vm_memory_high_watermark", "0.4")
-    private_broker.control("set_disk_free_limit", "50MB")
+    private_broker.control(alarm.command, alarm.ending)
 
     settled(ledger)
     assert not ledger.refusals
@@ -110,7 +116,9 @@ def test_a_connection_that_is_closed_in_mid_job_does_not_make_the_job_run_twice(
 
     private_broker.control("close_all_connections", "maintenance")
 
-    wait_until(lambda: ledger.service.logs().count("was lost: ") >= 3, "all three lose it", on_failure=ledger.service.logs)
+    wait_until(
+        lambda: ledger.service.logs().count("CONNECTION_FORCED") >= 3, "all three lose it", on_failure=ledger.service.logs
+    )
     settled(ledger)
     assert ledger.starts() == {entry.job_id: 1}
     assert len(ledger.ckan.calls("datastore_create")) == 1
