@@ -5,7 +5,7 @@ next call, and nobody knows whether the call was done. So every request asks for
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import urljoin, urlsplit
 
@@ -17,9 +17,10 @@ from consumer.push.api_key import token_header
 from consumer.push.ckan_answers import NotFound, Refused, Unanswered, result_of
 from consumer.push.ckan_table import existing_table, has_indexes, key_in_refusal
 from consumer.push.load import Existing
+from consumer.url_map import internal_url
 from schemas.errors import JobError, Transient
 from schemas.messages import Json
-from schemas.settings import Settings, words
+from schemas.settings import Settings
 
 #: Waits for a resource that CKAN is still saving: it may not be there yet, or its file's URL not be complete.
 RESOURCE_DELAYS_S = (0.5, 1.0, 2.0, 4.0)
@@ -37,14 +38,17 @@ class CkanSettings:
     verify: bool = True
     #: USER_AGENT
     user_agent: str = "Data Pusher (+https://ckan.org)"
-    #: CKAN_URL_MAP: (public, internal) base addresses.
-    url_map: tuple[tuple[str, str], ...] = ()
+    #: CKAN_URL_MAP: `public=internal` pairs of base addresses (url_map.internal_url).
+    url_map: str = ""
 
     @classmethod
     def of(cls, settings: Settings) -> "CkanSettings":
-        pairs = tuple((public.strip(), internal.strip()) for public, _, internal in
-                      (pair.partition("=") for pair in words(settings.ckan_url_map)))  # fmt: skip
-        return cls(timeout_s=settings.ckan_timeout, verify=settings.ssl_verify, user_agent=settings.user_agent, url_map=pairs)
+        return cls(
+            timeout_s=settings.ckan_timeout,
+            verify=settings.ssl_verify,
+            user_agent=settings.user_agent,
+            url_map=settings.ckan_url_map,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +80,7 @@ class Ckan:
         self.url = url.rstrip("/")
         self._settings = settings or CkanSettings()
         #: Where CKAN is really asked: *url*, or what CKAN_URL_MAP has for it.
-        self.internal_url = _mapped(self.url, self._settings.url_map)
+        self.internal_url = internal_url(self.url, self._settings.url_map)
         self._token = token_header(api_key)
 
     def resource(self, resource_id: str, wait: Wait = time.sleep) -> Resource:
@@ -236,12 +240,3 @@ def _number(result: Json, key: str) -> int:
 def _never_connected(error: Exception) -> bool:
     reason = getattr(error.args[0] if error.args else None, "reason", None)
     return isinstance(reason, NewConnectionError | ConnectTimeoutError)
-
-
-def _mapped(url: str, pairs: Sequence[tuple[str, str]]) -> str:
-    """*url* with the longest public address of *pairs* that it begins with replaced by the internal one."""
-    for public, internal in sorted(pairs, key=lambda pair: -len(pair[0])):
-        base = public.rstrip("/")
-        if base and (url == base or url.startswith(base + "/")):
-            return internal.rstrip("/") + url[len(base):]  # fmt: skip
-    return url

@@ -68,7 +68,7 @@ def test_the_token_never_prints() -> None:
 
 
 def test_uploads_are_fetched_where_ckans_api_is_asked() -> None:
-    ckan = Ckan(f"{CKAN}/data/", "t", CkanSettings(url_map=((CKAN, "http://ckan:5000"),)))
+    ckan = Ckan(f"{CKAN}/data/", "t", CkanSettings(url_map=f"{CKAN}=http://ckan:5000"))
     path = "/dataset/p/resource/r/download/a%20b.csv"
     assert file_url(resource(f"https://www.elsewhere.example/data{path}", "upload"), ckan) == f"http://ckan:5000/data{path}"
     assert file_url(resource(f"{CKAN}/data/files/a.csv"), ckan) == "http://ckan:5000/data/files/a.csv"
@@ -81,7 +81,7 @@ def test_files_that_lie_elsewhere_stay_there(url: str, url_type: str) -> None:
 
 
 def test_fetching_may_reach_ckan_by_both_its_addresses() -> None:
-    ckan = Ckan(CKAN, "t", CkanSettings(url_map=((CKAN, "http://ckan:5000"),)))
+    ckan = Ckan(CKAN, "t", CkanSettings(url_map=f"{CKAN}=http://ckan:5000"))
     settings = fetch_settings(Settings(max_content_length=7, allowed_networks="10.0.0.0/8, files.example"), ckan)
     assert settings.ckan_urls == (CKAN, "http://ckan:5000")
     assert (settings.max_bytes, settings.allowed_networks) == (7, ("10.0.0.0/8", "files.example"))
