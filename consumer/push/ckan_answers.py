@@ -4,11 +4,10 @@ Details of an error carry the labels that DataPusher's had: `HTTP status code`, 
 """
 
 from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
-from time import time
 
 import requests
 
+from consumer.push.retry_after import retry_after_s
 from schemas.errors import JobError, Transient
 from schemas.messages import Json
 
@@ -61,18 +60,6 @@ def readable(error: object) -> str:
     if isinstance(error, list | tuple):
         return ", ".join(filter(None, map(readable, error)))
     return "" if error is None else " ".join(str(error).split())
-
-
-def retry_after_s(value: str | None) -> float | None:
-    """Seconds of a Retry-After header, given as seconds or as a date (RFC 9110, 10.2.3)."""
-    if not value:
-        return None
-    if value.strip().isdigit():
-        return float(value)
-    try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time())
-    except (TypeError, ValueError):
-        return None
 
 
 def _is_json(response: requests.Response) -> bool:
