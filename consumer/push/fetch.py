@@ -44,21 +44,21 @@ def fetch(
     """
     _origin(url.strip())  # refuses what is no address, before anything else looks at it
     url = direct_url(url.strip())
-    first = _origin(url)
+    first, shown = _origin(url), shown_url(url)
     guard = AddressGuard(settings.allowed_networks, settings.ckan_urls)
     private = _private_headers(first, settings, api_key, headers)
     for _ in range(settings.max_redirects + 1):
         try:
-            return _get(
-                url, into, {**_host_headers(url, settings), **_validators(known), **private}, settings, guard, on_progress
-            )
+            sent = {**_host_headers(url, settings), **_validators(known), **private}
+            return _get(url, into, sent, settings, guard, on_progress, shown=shown)
         except Redirect as redirect:
             url = redirect.url
+            shown = shown_url(url, whole=False)
             if _origin(url) != first:
                 private = {}
     raise JobError(
         f"The server redirects more than {settings.max_redirects} times. Give the resource the final link.",
-        details={"Requested URL": shown_url(url, whole=False)},
+        details={"Requested URL": shown},
     )
 
 
@@ -69,12 +69,14 @@ def _get(
     settings: FetchSettings,
     guard: AddressGuard,
     on_progress: OnProgress | None,
+    *,
+    shown: str,
 ) -> Download | NotModified:
     if _origin(url).scheme == "ftp":
         return ftp_get(url, into, settings, guard, on_progress)
     if settings.proxy:
         _check_before_proxy(url, guard)
-    return http_get(url, into, headers, settings, guard, on_progress)
+    return http_get(url, into, headers, settings, guard, on_progress, shown=shown)
 
 
 def _origin(url: str) -> Origin:
@@ -114,3 +116,5 @@ def _check_before_proxy(url: str, guard: AddressGuard) -> None:
         guard.addresses(_origin(url))
     except socket.gaierror:
         return  # the name is known to the proxy only
+    except UnicodeError as error:  # a label of more than 63 characters
+        raise JobError(f"The link of the resource is not a web address: {error}.") from error

@@ -29,12 +29,14 @@ def ftp_get(url: str, into: Path, settings: FetchSettings, guard: AddressGuard, 
         ) from error
     except (ftplib.Error, EOFError, ConnectionError) as error:
         raise Transient(f'The FTP server "{host}" asks to come again later or broke off: {error}') from error
+    except ValueError as error:  # a name that no host can have; an answer that is no UTF-8, or no number
+        raise JobError(f'"{host}" is no FTP server, or does not answer as one. Check the link of the resource.') from error
 
 
 def _retrieve(
     ftp: "_GuardedFTP", url: str, file: BinaryIO, into: Path, settings: FetchSettings, on_progress: OnProgress | None
 ) -> Download:
-    path = _path(url)
+    path = _said(urlsplit(url).path, url)
     _log_in(ftp, url)
     ftp.voidcmd("TYPE I")
     size_bytes = _size(ftp, path)
@@ -52,14 +54,15 @@ def _log_in(ftp: "_GuardedFTP", url: str) -> None:
         ftp.open(Origin.of(url))
     except OSError as error:
         raise Transient(f'"{parts.hostname}" cannot be reached: {error.strerror or error}.') from error
-    ftp.login(unquote(parts.username or "anonymous"), unquote(parts.password or "anonymous@"))
+    ftp.login(_said(parts.username or "anonymous", url), _said(parts.password or "anonymous@", url))
 
 
-def _path(url: str) -> str:
-    path = unquote(urlsplit(url).path)
-    if any(ord(sign) < 32 for sign in path):
+def _said(part: str, url: str) -> str:
+    """A *part* of *url* as it is said to the server: a line break would begin another command."""
+    text = unquote(part)
+    if any(ord(sign) < 32 for sign in text):
         raise JobError(f"The link of the resource has control characters in it: {shown_url(url)}")
-    return path
+    return text
 
 
 def _chunks(ftp: "_GuardedFTP", path: str, settings: FetchSettings) -> Iterator[bytes]:

@@ -3,8 +3,6 @@
 import re
 from collections.abc import Callable, Mapping
 from contextlib import closing
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from consumer.push.address_guard import AddressGuard, Origin
 from consumer.push.download import Body, Download, FetchSettings, NotModified, OnProgress, Source, shown_url
+from consumer.push.retry_after import retry_after_s
 from schemas.errors import JobError, Transient
 
 REDIRECTS = (301, 302, 303, 307, 308)
@@ -48,13 +47,15 @@ def http_get(
     settings: FetchSettings,
     guard: AddressGuard,
     on_progress: OnProgress | None,
+    *,
+    shown: str,
 ) -> Download | NotModified:
-    """The file at *url*, written to *into*.
+    """The file at *url*, written to *into*. *shown* is the address as errors may show it.
 
     Raises: Redirect; Transient for what may work later; JobError for what will not.
     """
     with _session(settings, guard) as session, closing(_ask(session, url, headers, settings)) as response:
-        _check_status(response, url, asked_if_changed="If-None-Match" in headers or "If-Modified-Since" in headers)
+        _check_status(response, url, shown, asked_if_changed="If-None-Match" in headers or "If-Modified-Since" in headers)
         if response.status_code == 304:
             return NotModified(url)
         return _saved(response, into, url, settings, on_progress)
@@ -107,40 +108,37 @@ def _reason(error: BaseException) -> str:
     return getattr(error, "strerror", None) or type(error).__name__
 
 
-def _check_status(response: requests.Response, url: str, *, asked_if_changed: bool) -> None:
+def _check_status(response: requests.Response, url: str, shown: str, *, asked_if_changed: bool) -> None:
     status = response.status_code
     if status in REDIRECTS and (location := response.headers.get("Location")):
         # Headers are decoded as Latin-1, while servers send UTF-8 (as requests' own redirects know).
-        raise Redirect(urljoin(url, location.encode("latin-1").decode("utf-8", "replace")))
+        raise Redirect(_target(url, location.encode("latin-1").decode("utf-8", "replace")))
     if (200 <= status < 300 and status != 202) or (status == 304 and asked_if_changed):
         return
     if status == 202 or status in PASSING or status >= 500:
         raise Transient(
             f'"{urlsplit(url).hostname}" asks to come again later ({_status_line(response)}).',
-            retry_after_s=_retry_after(response.headers.get("Retry-After")),
+            retry_after_s=retry_after_s(response.headers.get("Retry-After")),
         )
     advice = _ADVICE.get(status, "Check the link of the resource.")
     raise JobError(
         f"The server did not give the file: {_status_line(response)}. {advice}",
-        details={"HTTP status code": status, "Requested URL": shown_url(url)},
+        details={"HTTP status code": status, "Requested URL": shown},
     )
+
+
+def _target(url: str, location: str) -> str:
+    """Where *location*, an absolute or relative address, leads from *url*."""
+    try:
+        return urljoin(url, location)
+    except ValueError as error:
+        raise JobError(
+            f"The server redirects to what is no web address ({error}). Give the resource the final link."
+        ) from error
 
 
 def _status_line(response: requests.Response) -> str:
     return f"HTTP {response.status_code} {response.reason or ''}".strip()
-
-
-def _retry_after(value: str | None) -> float | None:
-    """Seconds to wait, from seconds or a date (RFC 9110, 10.2.3)."""
-    if not value:
-        return None
-    if value.strip().isdigit():
-        return float(value)
-    try:
-        moment = parsedate_to_datetime(value)
-    except (TypeError, ValueError):
-        return None
-    return max(0.0, (moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
 
 
 def _saved(
@@ -156,7 +154,7 @@ def _saved(
 def _length(response: requests.Response) -> int | None:
     """Content-Length where it counts the bytes that end up on disk."""
     length = response.headers.get("Content-Length", "")
-    return int(length) if length.isdigit() and "Content-Encoding" not in response.headers else None
+    return int(length) if length.isascii() and length.isdigit() and "Content-Encoding" not in response.headers else None
 
 
 def _chunks(raw: urllib3.response.HTTPResponse, url: str, settings: FetchSettings) -> Any:

@@ -164,6 +164,31 @@ def test_retry_after_may_be_a_date(server: FileServer, tmp_path: Path) -> None:
     assert caught.value.retry_after_s == 0.0
 
 
+@pytest.mark.parametrize("header", ["²", "soon", ""])
+def test_a_retry_after_that_says_nothing_is_none(server: FileServer, tmp_path: Path, header: str) -> None:
+    server.answers["/busy"] = Answer(b"", 503, {"Retry-After": header})
+
+    with pytest.raises(Transient) as caught:
+        got(server, tmp_path, "/busy")
+    assert caught.value.retry_after_s is None
+
+
+def test_a_redirect_to_no_address_is_a_final_error(server: FileServer, tmp_path: Path) -> None:
+    server.answers["/lost"] = Answer(b"", 302, {"Location": "http://[x/"})
+
+    with pytest.raises(JobError, match="redirects to what is no web address"):
+        got(server, tmp_path, "/lost")
+
+
+def test_the_signature_in_a_redirects_address_is_not_shown(server: FileServer, tmp_path: Path) -> None:
+    server.answers["/upload"] = Answer(b"", 302, {"Location": "/store?X-Amz-Signature=secret"})
+    server.answers["/store?X-Amz-Signature=secret"] = Answer(b"no", 403)
+
+    with pytest.raises(JobError) as caught:
+        got(server, tmp_path, "/upload")
+    assert caught.value.details["Requested URL"] == server.url("/store")
+
+
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 410, 416, 451])
 def test_final_failures_say_status_and_url(server: FileServer, tmp_path: Path, status: int) -> None:
     server.answers["/gone?x=1"] = Answer(b"no", status)

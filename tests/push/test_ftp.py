@@ -51,6 +51,16 @@ def test_line_breaks_in_the_path_send_no_command(tmp_path: Path) -> None:
         fetch(server.url("/x%0d%0aDELE%20y"), tmp_path / "body", LOCAL)
 
 
+def test_line_breaks_in_the_user_are_refused(tmp_path: Path) -> None:
+    with running(server := FtpServer({})), pytest.raises(JobError, match="control characters"):
+        fetch(server.url("/x.csv", "a%0d%0aDELE%20y:b@"), tmp_path / "body", LOCAL)
+
+
+def test_a_host_that_cannot_be_is_a_final_error(tmp_path: Path) -> None:
+    with pytest.raises(JobError, match="is no FTP server"):
+        fetch(f"ftp://{'a' * 64}.example/x.csv", tmp_path / "body", LOCAL)
+
+
 def test_nobody_listening_is_transient(tmp_path: Path) -> None:
     with pytest.raises(Transient, match="cannot be reached"):
         fetch("ftp://127.0.0.1:1/x.csv", tmp_path / "body", LOCAL)
