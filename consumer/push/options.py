@@ -121,7 +121,7 @@ def _present(values: Mapping[str, Any]) -> dict[str, Any]:
 def _parsed(name: str, value: Any) -> Any:
     try:
         return _PARSERS[name](value)
-    except (ValueError, TypeError, LookupError) as error:
+    except (ValueError, TypeError, LookupError, RecursionError) as error:
         shown = repr(value) if len(repr(value)) <= 100 else repr(value)[:97] + "..."
         raise FileError(
             "bad-option", f"The option {name} cannot be {shown}: it must be {error}.", details={"Option": name}

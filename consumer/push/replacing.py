@@ -15,7 +15,7 @@ from consumer.push.finished_table import (
     add_rights,
     analyze,
 )  # fmt: skip
-from consumer.push.sql_text import qualified
+from consumer.push.sql_text import identifier, qualified
 from consumer.push.staging import drop_statement, new_name
 from consumer.push.swap import Dressing, swap
 
@@ -66,7 +66,7 @@ def triggers_for(there: TableFacts | None, resource_id: str, new: NewTable) -> l
     for trigger in there.triggers if there else ():
         statements.append(trigger.definition.replace(f" ON {qualified(resource_id)} ", f" ON {new.relation} ", 1))
         if trigger.enabled == "D":
-            statements.append(f'ALTER TABLE {new.relation} DISABLE TRIGGER "{trigger.name}"')
+            statements.append(f"ALTER TABLE {new.relation} DISABLE TRIGGER {identifier(trigger.name)}")
     return statements
 
 
