@@ -112,7 +112,7 @@ def _check_status(response: requests.Response, url: str, shown: str, *, asked_if
     status = response.status_code
     if status in REDIRECTS and (location := response.headers.get("Location")):
         # Headers are decoded as Latin-1, while servers send UTF-8 (as requests' own redirects know).
-        raise Redirect(_target(url, location.encode("latin-1").decode("utf-8", "replace")))
+        raise Redirect(urljoin(url, location.encode("latin-1").decode("utf-8", "replace")))
     if (200 <= status < 300 and status != 202) or (status == 304 and asked_if_changed):
         return
     if status == 202 or status in PASSING or status >= 500:
@@ -125,16 +125,6 @@ def _check_status(response: requests.Response, url: str, shown: str, *, asked_if
         f"The server did not give the file: {_status_line(response)}. {advice}",
         details={"HTTP status code": status, "Requested URL": shown},
     )
-
-
-def _target(url: str, location: str) -> str:
-    """Where *location*, an absolute or relative address, leads from *url*."""
-    try:
-        return urljoin(url, location)
-    except ValueError as error:
-        raise JobError(
-            f"The server redirects to what is no web address ({error}). Give the resource the final link."
-        ) from error
 
 
 def _status_line(response: requests.Response) -> str:

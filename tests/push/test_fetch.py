@@ -176,7 +176,7 @@ def test_a_retry_after_that_says_nothing_is_none(server: FileServer, tmp_path: P
 def test_a_redirect_to_no_address_is_a_final_error(server: FileServer, tmp_path: Path) -> None:
     server.answers["/lost"] = Answer(b"", 302, {"Location": "http://[x/"})
 
-    with pytest.raises(JobError, match="redirects to what is no web address"):
+    with pytest.raises(JobError, match="is not a web address"):
         got(server, tmp_path, "/lost")
 
 
