@@ -539,12 +539,12 @@ def _in_words(finding: Any) -> str:
 @click.option("--options", default="{}", help="Job options, as a JSON object; see docs/tables.md.")
 def load(file: Path, ckan_url: str, api_key: str, database_url: str, resource_id: str, options: str) -> None:
     """Load one file without bus or gateway."""
-    from consumer.push.load_command import run_load
+    from consumer.push.load_command import Destination, run_load
 
     if not (ckan_url or database_url):
         raise click.UsageError("Say where: --ckan URL, --to postgresql://…, or both.")
-    settings = Settings.read(os.environ)
-    sys.exit(run_load(settings, file, ckan_url, api_key, database_url, resource_id, options))
+    destination = Destination(resource_id=resource_id, ckan_url=ckan_url, api_key=api_key, database_url=database_url)
+    sys.exit(run_load(Settings.read(os.environ), file, destination, options))
 
 
 @main.command("settings")

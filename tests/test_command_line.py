@@ -106,5 +106,17 @@ def test_load_puts_a_file_into_a_database(run: Run, database_url: str) -> None:
     assert "3,500 rows are in wildlife" in result.output
 
 
+def test_load_neither_loads_in_a_dry_run_nor_into_a_database_that_is_away(run: Run, database_url: str) -> None:
+    dry = run("load", __file__, "--to", database_url, "--resource", "dry", "--options", '{"dry_run": true}')
+    assert dry.exit_code == 1 and "datapusher inspect" in dry.output
+    away = run("load", __file__, "--to", "postgresql://nobody@127.0.0.1:1/none", "--resource", "away")
+    assert away.exit_code == 1 and "cannot be reached" in away.output
+
+
+def test_inspect_tells_as_json_that_a_server_is_away(run: Run) -> None:
+    result = run("inspect", "http://127.0.0.1:1/x.csv", "--json")
+    assert result.exit_code == 1 and json.loads(result.output)["error"] == "transient"
+
+
 def test_settings_shows_no_secret(run: Run) -> None:
     assert "sesame" not in run("settings", "--json", DATAPUSHER_SECRET_KEY="sesame").output

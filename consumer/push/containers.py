@@ -16,6 +16,7 @@ import zstandard
 
 from consumer.push.formats import extension
 from schemas.errors import FileError
+from schemas.settings import Settings
 
 CHUNK_BYTES = 1024**2
 #: Below this unpacked size no ratio is suspicious: a table of zeros may well shrink a thousandfold.
@@ -32,6 +33,10 @@ class UnpackLimits:
 
     max_bytes: int = 16 * 1024**3
     max_ratio: int = 200
+
+    @classmethod
+    def of(cls, settings: Settings) -> "UnpackLimits":
+        return cls(settings.max_expanded_length, settings.max_expansion_ratio)
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,9 @@ from consumer.push.download import Download, Progress
 from consumer.push.fetch import fetch
 from consumer.push.formats import Hints
 from consumer.push.inspect import inspect
+from consumer.push.options_text import options_in
 from consumer.push.source_file import fetch_settings_without_ckan
-from schemas.errors import JobError
+from schemas.errors import JobError, Transient
 from schemas.settings import Settings
 
 CELL_CHARACTERS = 24
@@ -36,11 +37,12 @@ def run_inspect(
     with tempfile.TemporaryDirectory(prefix="datapusher-") as folder:
         try:
             path, hints = _file(settings, source, declared, Path(folder) / "file")
-            said = {**settings.option_defaults(), **_options(options)}
-            limits = UnpackLimits(settings.max_expanded_length, settings.max_expansion_ratio)
-            facts = inspect(path, options=said, hints=hints, data=rows, limits=limits)
+            said = {**settings.option_defaults(), **options_in(options)}
+            facts = inspect(path, options=said, hints=hints, data=rows, limits=UnpackLimits.of(settings))
         except JobError as error:
             facts = {"error": error.code, **error.as_dict()}
+        except Transient as error:
+            facts = {"error": "transient", "message": error.message}
     if rejects is not None:
         _write_rejects(rejects, facts)
     if as_json:
@@ -48,16 +50,6 @@ def run_inspect(
     else:
         _show(facts)
     return 1 if "error" in facts else 0
-
-
-def _options(text: str) -> Mapping[str, Any]:
-    try:
-        options = json.loads(text)
-    except ValueError as error:
-        raise JobError(f"--options is not JSON: {error}") from error
-    if not isinstance(options, dict):
-        raise JobError('--options is not a JSON object, such as {"sheet": 2}')
-    return options
 
 
 def _file(settings: Settings, source: str, declared: str, into: Path) -> tuple[Path, Hints]:
@@ -103,7 +95,7 @@ def _show(facts: Mapping[str, Any]) -> None:
     said = {key: facts[key] for key in ("format", "encoding", "delimiter", "sheet", "header_row") if key in facts}
     console.print(", ".join(f"{key.replace('_', ' ')} {value!r}" for key, value in said.items()), highlight=False)
     console.print(_columns(facts))
-    console.print(_first_rows(facts, console.width // (CELL_CHARACTERS + FRAME_CHARACTERS)))
+    console.print(_first_rows(facts, max(1, console.width // (CELL_CHARACTERS + FRAME_CHARACTERS))))
     counts = {"loaded": "rows", "rejected": "rejected", "blank": "blank_skipped", "filled up": "padded"}
     console.print(", ".join(f"{facts[key]:,} {word}" for word, key in counts.items()), style="bold", highlight=False)
     for reject in facts["rejects"][:5]:

@@ -38,8 +38,7 @@ def push_to_datastore(task_id: str, input: dict[str, Json]) -> dict[str, Json]:
             return story.unchanged(download, report)
         wishes = overrides(existing, request.mode)
         with report.stage("opening"):
-            limits = UnpackLimits(settings.max_expanded_length, settings.max_expansion_ratio)
-            hints = hints_of(resource, download)
+            hints, limits = hints_of(resource, download), UnpackLimits.of(settings)
             table = open_table(download.path, hints, request.options, folder, overrides=wishes, limits=limits)
             table = story.ToldTable(table, report)
         story.tell_heading(table.heading, report)

@@ -1,116 +1,113 @@
 """`datapusher load`: one file goes into one table, without bus or gateway."""
 
-import json
-import logging
-import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from consumer.push.ckan import Ckan, CkanSettings
 from consumer.push.containers import UnpackLimits
 from consumer.push.dictionary import overrides
 from consumer.push.formats import Hints
-from consumer.push.load import Loader
+from consumer.push.load import Loaded, Loader
 from consumer.push.load_api import ApiLimits, ApiLoader
 from consumer.push.load_copy import CopyLoader
 from consumer.push.open_table import open_table
+from consumer.push.options_text import options_in
 from consumer.push.request import Request
 from consumer.push.story import ToldTable, tell_drift, tell_heading
 from consumer.report import Report
-from schemas.errors import JobError
+from schemas.errors import DataPusherError, JobError
 from schemas.messages import Json, Kind
 from schemas.settings import Settings
 
-logger = logging.getLogger(__name__)
+_COLUMNS = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}"), TimeElapsedColumn())
 
 
-def run_load(
-    settings: Settings, file: Path, ckan_url: str, api_key: str, database_url: str, resource_id: str, options: str
-) -> int:
+@dataclass(frozen=True, kw_only=True)
+class Destination:
+    """A table and the ways to it, of which one may be empty: CKAN's API with its token, the DataStore's database."""
+
+    resource_id: str
+    ckan_url: str = ""
+    api_key: str = field(default="", repr=False)
+    database_url: str = field(default="", repr=False)
+
+    def ckan(self, settings: Settings) -> Ckan | None:
+        return Ckan(self.ckan_url, self.api_key, CkanSettings.of(settings)) if self.ckan_url else None
+
+    def loader(self, settings: Settings, ckan: Ckan | None, folder: Path) -> Loader:
+        """COPY where the database is known; its CKAN, if known too, is told."""
+        if self.database_url:
+            return CopyLoader(self.database_url, ckan, read_role=settings.datastore_read_role)
+        if ckan is None:
+            raise JobError("Say where the table is: a CKAN, a database, or both.")
+        return ApiLoader(ckan, ApiLimits(settings.chunk_insert_rows, settings.chunk_insert_bytes), folder)
+
+
+def run_load(settings: Settings, file: Path, destination: Destination, options: str) -> int:
     """Loads *file* and prints what a job's log would say. Exit status 0, or 1 where it cannot be loaded."""
     console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}"), TimeElapsedColumn())
-    with Progress(*columns, console=console) as progress:
-        bar = progress.add_task("starting", total=None, note="")
-
-        def outlet(kind: Kind, data: Mapping[str, Json]) -> None:
-            if kind is Kind.LOG:
-                progress.console.print(str(data["message"]), markup=False, highlight=False)
-            elif kind is Kind.PROGRESS:
-                note = ", ".join(f"{value:,} {key}" for key, value in data.items() if isinstance(value, int))
-                progress.update(bar, description=str(data["stage"]), note=note)
-
-        try:
-            rows = _load(settings, file, ckan_url, api_key, database_url, resource_id, options, Report(outlet))
-        except JobError as error:
-            progress.stop()
-            _say(console, error)
-            return 1
-    console.print(f"{rows:,} rows are in {resource_id}.", style="green")
+    try:
+        with Progress(*_COLUMNS, console=console) as progress:
+            loaded = _load(settings, file, destination, options, Report(_Screen(progress)))
+    except DataPusherError as error:
+        _say(console, error)
+        return 1
+    console.print(f"{loaded.rows:,} rows are in {destination.resource_id}.", style="green")
     return 0
 
 
-def _load(
-    settings: Settings,
-    file: Path,
-    ckan_url: str,
-    api_key: str,
-    database_url: str,
-    resource_id: str,
-    options: str,
-    report: Report,
-) -> int:
-    ckan = Ckan(ckan_url, api_key, CkanSettings.of(settings)) if ckan_url else None
-    request = _request(settings, ckan_url, api_key, resource_id, options)
+class _Screen:
+    """What a job tells, on the terminal: its log above, how far it is below."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._bar: TaskID = progress.add_task("starting", total=None, note="")
+
+    def __call__(self, kind: Kind, data: Mapping[str, Json]) -> None:
+        if kind is Kind.LOG:
+            self._progress.console.print(str(data["message"]), markup=False, highlight=False)
+        elif kind is Kind.PROGRESS and isinstance(rows := data.get("rows"), int):
+            total = data.get("rows_total")
+            self._progress.update(
+                self._bar,
+                description=str(data["stage"]),
+                note=f"{rows:,} rows",
+                completed=rows,
+                total=total if isinstance(total, int) else None,
+            )
+
+
+def _load(settings: Settings, file: Path, destination: Destination, options: str, report: Report) -> Loaded:
+    request = _request(settings, destination, options)
+    ckan = destination.ckan(settings)
     with tempfile.TemporaryDirectory(prefix="datapusher-") as name:
         folder = Path(name)
-        copy = Path(shutil.copy(file, folder / "file"))
-        existing = ckan.table(resource_id) if ckan else None
-        limits = UnpackLimits(settings.max_expanded_length, settings.max_expansion_ratio)
-        table = ToldTable(
-            open_table(
-                copy,
-                Hints(filename=file.name),
-                request.options,
-                folder,
-                overrides=overrides(existing, request.mode),
-                limits=limits,
-            ),
-            report,
-        )
+        existing = ckan.table(request.resource_id) if ckan else None
+        wishes = overrides(existing, request.mode)
+        hints, limits = Hints(filename=file.name), UnpackLimits.of(settings)
+        table = ToldTable(open_table(file, hints, request.options, folder, overrides=wishes, limits=limits), report)
         tell_heading(table.heading, report)
-        loaded = _loader(settings, ckan, database_url, folder).load(table, request.target(existing), report)
+        loaded = destination.loader(settings, ckan, folder).load(table, request.target(existing), report)
         tell_drift(loaded.drift, report)
-    return loaded.rows
+    return loaded
 
 
-def _request(settings: Settings, ckan_url: str, api_key: str, resource_id: str, options: str) -> Request:
-    try:
-        said = json.loads(options)
-    except ValueError as error:
-        raise JobError(f"--options is not JSON: {error}") from error
-    if not isinstance(said, dict):
-        raise JobError('--options is not a JSON object, such as {"sheet": 2}')
+def _request(settings: Settings, destination: Destination, options: str) -> Request:
     # A database alone has no address and no token; nothing asks for them then.
-    metadata = {**said, "resource_id": resource_id, "ckan_url": ckan_url or "http://localhost"}
-    request = Request.of({"metadata": metadata, "api_key": api_key or "none"}, settings)
-    return replace(request, ignore_hash=True)
+    where = {"resource_id": destination.resource_id, "ckan_url": destination.ckan_url or "http://localhost"}
+    request = Request.of({"metadata": {**options_in(options), **where}, "api_key": destination.api_key or "none"}, settings)
+    if request.options.dry_run:
+        raise JobError("Nothing was loaded: dry_run is for jobs. `datapusher inspect` shows what would be loaded.")
+    return request
 
 
-def _loader(settings: Settings, ckan: Ckan | None, database_url: str, folder: Path) -> Loader:
-    if database_url:
-        return CopyLoader(database_url, ckan, read_role=settings.datastore_read_role)
-    assert ckan is not None
-    return ApiLoader(ckan, ApiLimits(settings.chunk_insert_rows, settings.chunk_insert_bytes), folder)
-
-
-def _say(console: Console, error: JobError) -> None:
-    told = error.as_dict()
-    console.print(str(told.pop("message")), style="red", markup=False)
-    for key, value in told.items():
+def _say(console: Console, error: DataPusherError) -> None:
+    details = error.details if isinstance(error, JobError) else {}
+    console.print(error.message, style="red", markup=False)
+    for key, value in details.items():
         console.print(f"  {key}: {value}", markup=False)
