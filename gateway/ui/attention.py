@@ -46,7 +46,7 @@ class Facts:
     @property
     def last_hour(self) -> tuple[int, int]:
         """Jobs that ended in it: all, and those that failed."""
-        hour = [each for each in self.activity.minutes if each[0] >= self.now - timedelta(hours=1)]
+        hour = [each for each in self.activity.minutes if each[0] > self.now - timedelta(minutes=61)]
         return sum(count for _, _, count in hour), sum(count for _, state, count in hour if state in GROUPS["failed"])
 
 
@@ -75,7 +75,10 @@ def _standstill(facts: Facts) -> Iterator[Notice]:
                          "jobs?state=queued", "Waiting jobs")  # fmt: skip
         elif queue.role == "work" and oldest and facts.now - oldest > LONG_WAIT:
             yield Notice(
-                "look", f"A job of {queue.job_type} waits since {words.ago(oldest)}.", "jobs?state=queued", "Waiting jobs"
+                "look",
+                f"A job of {queue.job_type} was accepted {words.ago(oldest)} and still waits.",
+                "jobs?state=queued",
+                "Waiting jobs",
             )
         elif queue.role == "recorder" and (queue.depth or 0) > RECORDER_BEHIND:
             yield Notice("bad", f"{queue.depth:,} events are not written to the store yet, so what you see here is behind: "
@@ -85,8 +88,8 @@ def _standstill(facts: Facts) -> Iterator[Notice]:
 def _workers(facts: Facts) -> Iterator[Notice]:
     for each in facts.activity.running:
         if each.lease_until and facts.now - each.lease_until > LEASE_OVER:
-            yield Notice("look", f"The worker {each.worker} holds a job, but its lease ran out {words.ago(each.lease_until)}: it was "
-                                 "killed, or hangs. The job will be started again by another worker.",
+            lost = f"The worker {each.worker} holds a job, but its lease ran out {words.ago(each.lease_until)}"
+            yield Notice("look", f"{lost}: it was killed, or hangs. The job will be started again by another worker.",
                          f"job/{each.job_id}", "The job")  # fmt: skip
         elif (facts.now - each.changed_at).total_seconds() > facts.job_timeout_s:
             yield Notice("look", f"A job runs longer than the limit of {words.span(facts.job_timeout_s)}.",

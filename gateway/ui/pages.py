@@ -49,7 +49,7 @@ RANGES = {
 async def overview(visit: Visit) -> web.Response:
     """`/ui`: is all well, and if not, where to look."""
     shown, now = RANGES.get(visit.request.query.get("range", ""), RANGES["hour"]), words.now()
-    since = min(now - timedelta(hours=1), charts.floor(now - shown.span, shown.width))
+    since = min(charts.floor(now - timedelta(hours=1), timedelta(minutes=1)), charts.floor(now - shown.span, shown.width))
     activity, queues = await asyncio.gather(visit.service.store.read(queries.activity, now, since), visit.bus.queues())
     facts = Facts(now, visit.bus.connected, queues, activity, visit.service.settings.job_timeout)
     values = {

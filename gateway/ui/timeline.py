@@ -52,7 +52,7 @@ def _running(row: JobRow, start_s: float, seconds: float) -> Step:
     if not row.final:
         return Step(f"running: {stage}" if stage else "running", "running", start_s, seconds)
     return Step(
-        f"ran until it ended while {stage}" if stage and row.state != State.COMPLETE else "ran", "stage", start_s, seconds
+        f"running; it ended while {stage}" if stage and row.state != State.COMPLETE else "running", "stage", start_s, seconds
     )
 
 

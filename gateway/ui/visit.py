@@ -46,7 +46,7 @@ class Visit:
     @property
     def place(self) -> str:
         """This page, as it stands behind `/ui/`."""
-        query = self.request.query_string
+        query = self.request.rel_url.raw_query_string
         return self._tail[1:] + (f"?{query}" if query else "")
 
     @property

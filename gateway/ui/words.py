@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import orjson
 
@@ -100,6 +100,12 @@ def host(url: str | None) -> str:
     return (parts.netloc.rpartition("@")[2] + parts.path.rstrip("/")) or hidden(url)
 
 
+def file_name(url: str) -> str:
+    """The last part of a URL's path."""
+    path = url.partition("?")[0].partition("#")[0].rstrip("/")
+    return unquote(path.rpartition("/")[2]) or hidden(url)
+
+
 def hidden(text: str | None) -> str:
     """The text without passwords and keys that stand in URLs."""
     return IN_QUERY.sub(rf"\1{MASK}", IN_URL.sub(MASK, text)) if text else ""
@@ -129,5 +135,5 @@ def pretty_body(body: str) -> str:
 
 FILTERS: Mapping[str, Callable[..., Any]] = {
     each.__name__: each
-    for each in (moment, machine_time, span, ago, number, size, capped, host, hidden, masked, pretty, pretty_body)
+    for each in (moment, machine_time, span, ago, number, size, capped, host, file_name, hidden, masked, pretty, pretty_body)
 }
