@@ -4,7 +4,7 @@ from consumer.push.arrival import Arrival
 from consumer.push.casts import Output
 from consumer.push.datastore_schema import TableFacts, plain_index
 from consumer.push.finished_table import NewTable, add_full_text_trigger, add_key
-from consumer.push.merge import Merged, append, checked_key, create_unique, lock_writers, row_without_key, upsert
+from consumer.push.merge import Merged, append, checked_key, create_unique, lock_writers, row_without_key, rows_in, upsert
 from consumer.push.replacing import put_in_place, triggers_for
 from consumer.push.sql_text import identifier, listed, qualified
 from consumer.push.staging import drop_statement, new_name
@@ -62,9 +62,7 @@ def _merge(arrival: Arrival, typed: str, relation: str, outputs: list[Output], t
         _check_keys(arrival, typed, key)
         merged = upsert(cursor, qualified(typed), relation, outputs, key)
         _tell(arrival, merged)
-    cursor.execute(f"SELECT count(*) FROM {relation}")
-    (rows,) = cursor.fetchone() or (0,)
-    return int(rows)
+    return rows_in(cursor, relation)
 
 
 def _check_keys(arrival: Arrival, typed: str, key: tuple[str, ...]) -> None:

@@ -45,7 +45,7 @@ def push_to_datastore(task_id: str, input: dict[str, Json]) -> dict[str, Json]:
         if request.options.dry_run:
             return story.preview(table, download, report)
         with report.stage("loading"):
-            loaded = choose_loader(settings, ckan, folder).load(table, request.target(existing), report)
+            loaded = choose_loader(settings, ckan, folder).load(table, request.target(existing, task_id), report)
         story.tell_drift(loaded.drift, report)
         story.mark_resource(ckan, resource, download, table.tally, request, report)
         return story.ended(table, loaded, download, resource, report)

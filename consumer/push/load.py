@@ -63,6 +63,9 @@ class Target:
     """Where a table goes, and how."""
 
     resource_id: str
+    #: Of the job that loads, the same in all its attempts: rows that one of them appended are not appended again (COPY
+    #: loader). "" where there is no job.
+    job_id: str = ""
     mode: Mode = "replace"
     #: Columns of the unique key; () keeps the one that the table has. Needed once for `upsert`.
     primary_key: tuple[str, ...] = ()

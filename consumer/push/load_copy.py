@@ -16,14 +16,17 @@ from dataclasses import replace
 from psycopg2.extensions import connection as Connection
 
 from consumer.push.adding import add_to_table
+from consumer.push.append_mark import appended_by, mark_append
 from consumer.push.arrival import Arrival
 from consumer.push.ckan import Ckan
 from consumer.push.datastore_schema import TableFacts, read_site, read_table
 from consumer.push.dictionary import Plan, planned
 from consumer.push.dictionary_comments import additions, existing_of
 from consumer.push.load import Loaded, Target
+from consumer.push.merge import rows_in
 from consumer.push.replacing import replace_table
 from consumer.push.session import lock_resource, looking, transaction
+from consumer.push.sql_text import qualified
 from consumer.push.staging import Staged, drop_statement, is_leftover, stage
 from consumer.push.table import Table
 from consumer.report import Report
@@ -66,10 +69,7 @@ class CopyLoader:
             arrival = Arrival(
                 cursor=cursor, table=table, target=target, plan=plan, staged=staged, site=site, there=there, report=report
             )
-            if target.mode == "replace" or there is None:
-                table_rows = replace_table(arrival, self._patience_s)
-            else:
-                table_rows = add_to_table(arrival, there, self._patience_s)
+            table_rows = self._put(arrival, there)
         self._tell(target, plan, there, table_rows, report)
         report.progress("loading", rows=staged.rows, rows_total=staged.rows)
         return Loaded(
@@ -77,11 +77,27 @@ class CopyLoader:
             seconds=time.monotonic() - started, method="copy",
         )  # fmt: skip
 
+    def _put(self, arrival: Arrival, there: TableFacts | None) -> int:
+        """Rows of the table, once the file's are in it. Those that an earlier attempt appended are not appended again."""
+        cursor, target = arrival.cursor, arrival.target
+        appends = target.mode == "append" and bool(target.job_id)
+        if there is not None and appends and appended_by(there.comment) == target.job_id:
+            arrival.report.info("An earlier attempt of this job has appended the rows already.")
+            cursor.execute(drop_statement(arrival.staged.name))
+            return rows_in(cursor, qualified(target.resource_id))
+        if target.mode == "replace" or there is None:
+            table_rows = replace_table(arrival, self._patience_s)
+        else:
+            table_rows = add_to_table(arrival, there, self._patience_s)
+        if appends:
+            mark_append(cursor, target.resource_id, there.comment if there else None, target.job_id)
+        return table_rows
+
     def _tell(self, target: Target, plan: Plan, there: TableFacts | None, table_rows: int, report: Report) -> None:
         """CKAN sets datastore_active, indexes the dataset and counts the rows. Raises JobError if it sees another table.
 
-        A CKAN that is away is worth another attempt, but not where rows were appended: they would be there twice, and the
-        table was known to CKAN before.
+        A CKAN that is away is worth another attempt, but not where rows were appended for no job: they would be there
+        twice, and the table was known to CKAN before.
         """
         if self._ckan is None:
             return
@@ -89,7 +105,7 @@ class CopyLoader:
             self._ckan.create_table(target.resource_id, _definition(plan, target, there))
             seen = self._ckan.shown_count(target.resource_id)
         except Transient as error:
-            if target.mode != "append" or there is None:
+            if target.mode != "append" or there is None or target.job_id:
                 raise
             report.warning("The rows are in the table, but CKAN could not be told: %s", error.message)
             return

@@ -51,9 +51,13 @@ def upsert(cursor: Cursor, typed: str, relation: str, outputs: Sequence[Output],
         f" WHERE NOT EXISTS (SELECT FROM {relation} t WHERE {same}) ORDER BY _id"
     )
     inserted = cursor.rowcount
-    cursor.execute(f"SELECT count(*) FROM {typed}")
-    (distinct,) = cursor.fetchone() or (0,)
-    return Merged(inserted, updated, distinct - inserted - updated, repeated)
+    return Merged(inserted, updated, rows_in(cursor, typed) - inserted - updated, repeated)
+
+
+def rows_in(cursor: Cursor, relation: str) -> int:
+    cursor.execute(f"SELECT count(*) FROM {relation}")
+    (rows,) = cursor.fetchone() or (0,)
+    return int(rows)
 
 
 def row_without_key(cursor: Cursor, typed: str, key: Sequence[str]) -> int | None:

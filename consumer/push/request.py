@@ -55,9 +55,10 @@ class Request:
             profile_to_dictionary=_flag("profile_to_dictionary", said["profile_to_dictionary"]),
         )
 
-    def target(self, existing: Existing | None) -> Target:
+    def target(self, existing: Existing | None, job_id: str = "") -> Target:
         return Target(
             resource_id=self.resource_id,
+            job_id=job_id,
             mode=self.mode,
             primary_key=self.primary_key,
             indexes=self.indexes,

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import psycopg2
 from psycopg2.extensions import cursor as Cursor
 
+from consumer.push.append_mark import without_mark
 from consumer.push.datastore_schema import SiteFacts, TableFacts, ViewFacts, read_table
 from consumer.push.dictionary_comments import Info, comment_with
 from consumer.push.finished_table import NewTable
@@ -130,8 +131,8 @@ def _comments(dressing: Dressing, old: TableFacts | None, site: SiteFacts) -> It
         text = comment_with(comments.get(name), dressing.additions.get(name, {}), in_object=site.info_in_object)
         if text:
             yield f"COMMENT ON COLUMN {table}.{identifier(name)} IS {literal(text)}"
-    if old and old.comment:
-        yield f"COMMENT ON TABLE {table} IS {literal(old.comment)}"
+    if old and (text := without_mark(old.comment)):
+        yield f"COMMENT ON TABLE {table} IS {literal(text)}"
 
 
 def _aliases(dressing: Dressing, old: TableFacts | None) -> Iterator[str]:

@@ -29,6 +29,30 @@ def test_append_puts_the_rows_behind_the_old_ones_in_their_order(old: Datastore)
     assert old.leftovers() == []
 
 
+@pytest.mark.parametrize("table", [people(), MadeTable((*PEOPLE, text_column(2, "town")), [["Ada", "36", "London"]])])
+def test_rows_that_an_earlier_attempt_appended_are_not_appended_again(old: Datastore, table: MadeTable) -> None:
+    old.run(f"COMMENT ON TABLE {T} IS 'mine'")
+    loads = [load(old, table, mode="append", job_id="job-1") for _ in range(2)]
+    assert [one.table_rows for one in loads] == [1 + len(table.cells)] * 2
+    load(old, table, mode="append", job_id="job-2")
+    assert len(content(old)) == 1 + 2 * len(table.cells)
+    assert old.value(f"SELECT obj_description('{T}'::regclass)").startswith("mine\n")
+    assert old.leftovers() == []
+
+
+def test_a_table_that_an_earlier_attempt_made_is_not_appended_to(ds: Datastore) -> None:
+    for _ in range(2):
+        load(ds, people(), mode="append", job_id="job-1")
+    assert content(ds) == NAMES_AND_AGES
+
+
+def test_who_appended_to_a_table_is_not_handed_down_to_the_next(old: Datastore) -> None:
+    load(old, people(), mode="append", job_id="job-1")
+    load(old, people(), job_id="job-2")
+    load(old, people(), mode="append", job_id="job-1")
+    assert content(old) == [*NAMES_AND_AGES, *NAMES_AND_AGES]
+
+
 def test_append_keeps_the_tables_types(old: Datastore) -> None:
     load(old, MadeTable((number_column(0, "name"), number_column(1, "age")), [["5", "1"]]), mode="append")
     assert content(old) == [("Old", 99), ("5", 1)]

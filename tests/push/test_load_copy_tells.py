@@ -78,6 +78,15 @@ def test_rows_are_not_appended_twice_because_ckan_is_away(old: Datastore, caplog
     assert "CKAN could not be told" in caplog.text
 
 
+def test_a_job_whose_append_could_not_be_told_tells_it_at_its_next_attempt(old: Datastore) -> None:
+    target, ckan = Target(resource_id=RID, mode="append", job_id="job-1"), ListeningCkan(old)
+    with pytest.raises(Transient):
+        CopyLoader(old.url, Away(old)).load(people(), target, Report(logging_outlet))
+    CopyLoader(old.url, ckan).load(people(), target, Report(logging_outlet))
+    assert content(old) == [("Old", 99), *NAMES_AND_AGES]
+    assert ckan.told[0][0] == "datastore_create"
+
+
 def test_an_append_lets_ckan_make_the_indexes_and_aliases_that_are_asked_for(old: Datastore) -> None:
     ckan = ListeningCkan(old)
     target = Target(resource_id=RID, mode="append", indexes=(("age",),), aliases=("folk",))
