@@ -9,6 +9,7 @@ code in the process that holds the secrets.
 """
 
 import ctypes
+import errno
 import faulthandler
 import json
 import math
@@ -34,6 +35,8 @@ from schemas.settings import Settings
 PR_SET_PDEATHSIG = 1
 #: Largest result of a job, in bytes of JSON: it has to fit a message and a row of the store.
 MAX_RESULT_BYTES = 16 * 1024 * 1024
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+NO_SPACE = "The worker has no space left on its disk for temporary files; its administrator has to make room"
 #: Under memory pressure the kernel is to kill a job rather than the worker (proc(5), oom_score_adj).
 OOM_SCORE = "1000"
 
@@ -123,6 +126,8 @@ def _run(
     except MemoryError:
         return {"raised": "memory", "message": "no memory left"}
     except BaseException as error:
+        if isinstance(error, OSError) and error.errno in DISK_FULL:
+            return {"raised": "transient", "message": NO_SPACE, "retry_after_s": None}
         return {"raised": "bug", "message": type(error).__name__, "trace": traceback.format_exc()}
 
 
