@@ -10,7 +10,7 @@ import pytest
 
 from tests.acceptance.service import wait_until
 from tests.faults.conftest import Install
-from tests.faults.crew import Crew, Kill
+from tests.faults.crew import Crew, avoidable
 from tests.faults.ledger import Ledger
 from tests.faults.witness import Witness
 
@@ -19,9 +19,6 @@ KILLS = int(os.environ.get("FAULTS_KILLS", "50"))
 LOAD_S = 0.4
 #: Random kills may meet one job often; what MAX_STARTS does is another test's matter.
 PATIENT = {"DATAPUSHER_MAX_STARTS": "100", "DATAPUSHER_LEASE": "3"}
-#: A worker that is killed after CKAN took a callback and before it noted so leaves a second one to be sent: HTTP has no
-#: exactly-once. Such a copy is excused only when a worker was killed so soon after the first.
-EXCUSED_S = 3.0
 
 
 @pytest.mark.timeout(900)
@@ -40,7 +37,7 @@ def test_fifty_kills_under_load_lose_nothing_and_double_nothing(
     assert {kill.kind for kill in crew.kills} == {"gateway", "worker", "recorder", "child"}
     assert len(crew.kills) == KILLS
     assert any(starts > 1 for starts in ledger.starts().values()), "no kill has met a running job"
-    excuse(account.called_back_twice, crew.kills, ledger)
+    account.called_back_twice = avoidable(account.called_back_twice, crew.kills, ledger)
     assert account.clean, f"{vars(account)}\n{ledger.service.logs()}"
     assert {job_id: len(ids) for job_id, ids in witness.ends().items()} == {entry.job_id: 1 for entry in ledger.entries}
 
@@ -55,7 +52,7 @@ def test_the_embedded_service_survives_kills_too(install: Install) -> None:
     account = ledger.settle(240)
 
     assert any(starts > 1 for starts in ledger.starts().values()), "no kill has met a running job"
-    excuse(account.called_back_twice, crew.kills, ledger)
+    account.called_back_twice = avoidable(account.called_back_twice, crew.kills, ledger)
     assert account.clean, f"{vars(account)}\n{ledger.service.logs()}"
 
 
@@ -82,13 +79,3 @@ def kill_under_load(crew: Crew, ledger: Ledger, kills: int) -> None:
         over.set()
         thread.join()
     assert not failures, failures
-
-
-def excuse(called_back_twice: list[str], kills: list[Kill], ledger: Ledger) -> None:
-    """Strikes out the copies that no sender could have avoided."""
-    deaths = [kill.at for kill in kills if kill.kind == "worker"]
-    for job_id in list(called_back_twice):
-        # The kept bodies tell which request was whose.
-        arrived = min(call.at for call in ledger.ckan.calls("datapusher_hook") if job_id.encode() in call.body)
-        if any(0 <= death - arrived < EXCUSED_S for death in deaths):
-            called_back_twice.remove(job_id)
