@@ -23,15 +23,21 @@ class Decision:
 
 @dataclass(frozen=True)
 class Proofs:
-    """What the whole file proves: the order of day and month (`dmy`, `mdy`), or None where columns prove nothing or
-    contradict each other."""
+    """What the whole file proves, each None where columns prove nothing or contradict each other.
+
+    order       of day and month: `dmy` or `mdy`.
+    convention  how localised numbers are written: the name of the first rule that all of them may follow.
+    """
 
     order: str | None
+    convention: str | None = None
 
     @classmethod
     def of(cls, columns: Sequence[Evidence]) -> "Proofs":
         orders = {order for evidence in columns if (order := _proven_order(evidence))}
-        return cls(orders.pop() if len(orders) == 1 else None)
+        conventions = [names for evidence in columns if (names := _proven_conventions(evidence))]
+        shared = [name for name in conventions[0] if all(name in names for names in conventions)] if conventions else []
+        return cls(orders.pop() if len(orders) == 1 else None, shared[0] if shared else None)
 
 
 def decide(columns: Sequence[Evidence], options: Options) -> list[Decision]:
@@ -54,7 +60,7 @@ def best_of_forced(evidence: Evidence, options: Options, proofs: Proofs) -> Rule
 def _decide(evidence: Evidence, options: Options, proofs: Proofs) -> Decision:
     if not evidence.typed_values:
         return Decision(None)
-    whole = [one for one in evidence.candidates.values() if one.fits and _allowed(one, evidence, options)]
+    whole = [one for one in evidence.candidates.values() if one.fits and _allowed(one, evidence, options, proofs)]
     if not whole:
         return Decision(None, why_text(evidence))
     first = whole[0]
@@ -62,18 +68,33 @@ def _decide(evidence: Evidence, options: Options, proofs: Proofs) -> Decision:
         rivals = [one for one in whole if one.rule.rich == first.rule.rich and one.rule.family == "date"]
         chosen, notes = _ordered(rivals, options, proofs)
         return Decision(seen_clock(chosen.rule, evidence), notes=notes)
+    if first.rule.proof and not first.proven and not options.decimal:
+        return Decision(first.rule, notes=("no value tells how thousands are written; read as the file's other numbers are",))
     return Decision(seen_clock(first.rule, evidence) if first.rule.layout else first.rule)
 
 
-def _allowed(one: Candidate, evidence: Evidence, options: Options) -> bool:
-    """Whether a rule that fits every value may be taken: a localised number needs a proof or the *decimal* option,
-    and no boolean column has null tokens among its values."""
+def _allowed(one: Candidate, evidence: Evidence, options: Options, proofs: Proofs) -> bool:
+    """Whether a rule that fits every value may be taken: a localised number needs the *decimal* option or a proof, its
+    own or the file's."""
     rule = one.rule
     if rule.rich != "decimal":
         return True
     if options.decimal:
         return rule.mark == options.decimal
-    return rule.proof is None or one.proven
+    return rule.proof is None or one.proven or (rule.name == proofs.convention and not _may_be_thousands(rule, evidence))
+
+
+def _may_be_thousands(rule: Rule, evidence: Evidence) -> bool:
+    """Whether what *rule* reads as decimals, `1,234`, may be thousands all the same: other columns do not prove that."""
+    thousands = evidence.candidates.get("1,234.5")
+    return rule.mark == "," and thousands is not None and thousands.fits
+
+
+def _proven_conventions(evidence: Evidence) -> list[str]:
+    """Names of the rules of localised numbers, in order, that a column proves; a column of plain numbers proves none."""
+    whole = [one for one in evidence.candidates.values() if one.fits and one.rule.rich in ("integer", "decimal")]
+    plain = any(one.rule.proof is None for one in whole)
+    return [] if plain or not evidence.typed_values else [one.rule.name for one in whole if one.proven]
 
 
 def _ordered(rivals: Sequence[Candidate], options: Options, proofs: Proofs) -> tuple[Candidate, tuple[str, ...]]:

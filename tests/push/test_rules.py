@@ -99,6 +99,28 @@ def test_unproven_dates_follow_the_dates_that_prove(tmp_path: Path) -> None:
     assert became(path)["data"][0] == ["2023-12-25T00:00:00", "2024-02-01T00:00:00"]
 
 
+@pytest.mark.parametrize(
+    ("row", "rich", "value"),
+    [
+        ('"1,234.5","1,234"', "decimal", "1234"),
+        ('"1 234,5","1 234"', "decimal", "1234"),
+        ('"12,5","1,234"', "text", "1,234"),
+        ('"1.5","1,234"', "text", "1,234"),
+    ],
+)
+def test_unproven_thousands_follow_the_numbers_that_prove(tmp_path: Path, row: str, rich: str, value: str) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text(f"a,b\n{row}\n")
+    facts = became(path)
+    assert (types(facts)["b"], facts["data"][0][1]) == (rich, value)
+
+
+def test_conventions_that_contradict_each_other_prove_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text('a,b,c\n"1,234.5","1.234,5","1,234"\n')
+    assert types(became(path))["c"] == "text"
+
+
 def test_date_format_wins_over_numbers(tmp_path: Path) -> None:
     facts = became(file_of(tmp_path, "20240131", "20240229"), date_format="%Y%m%d")
     assert types(facts) == {"id": "integer", "v": "date"}
