@@ -47,14 +47,6 @@ class FetchSettings:
 
 
 @dataclass(frozen=True)
-class Known:
-    """What is known of the copy that was loaded last: validators of a conditional GET."""
-
-    etag: str | None = None
-    last_modified: str | None = None
-
-
-@dataclass(frozen=True)
 class Progress:
     """How far a download is. *total_bytes* and *percent* are None where the server does not say the length."""
 
@@ -90,16 +82,6 @@ class Download(Source):
     size_bytes: int
     md5: str
     sha256: str
-
-
-@dataclass(frozen=True)
-class NotModified:
-    """The server says that the copy described by the *Known* that was sent is still the current one (304).
-
-    Servers are known to say so wrongly after a restore or behind a cache: it saves a download, it proves nothing.
-    """
-
-    final_url: str
 
 
 class Body:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from consumer.push.address_guard import AddressGuard, Origin
 from consumer.push.api_key import token_header
-from consumer.push.download import Download, FetchSettings, Known, NotModified, OnProgress, shown_url
+from consumer.push.download import Download, FetchSettings, OnProgress, shown_url
 from consumer.push.ftp import ftp_get
 from consumer.push.http_get import Redirect, http_get
 from consumer.push.share_links import direct_url
@@ -28,10 +28,9 @@ def fetch(
     *,
     api_key: str | None = None,
     headers: Mapping[str, str] | None = None,
-    known: Known | None = None,
     on_progress: OnProgress | None = None,
-) -> Download | NotModified:
-    """The file at *url*, written to the path *into*; NotModified when *known* is given and the server says so.
+) -> Download:
+    """The file at *url*, written to the path *into*.
 
     *api_key* is sent to CKAN's own origins (`settings.ckan_urls`) only, and *headers* to the origin of *url* only;
     neither is sent again once a redirect has left that origin, so that no foreign server can have CKAN asked in the
@@ -49,7 +48,7 @@ def fetch(
     private = _private_headers(first, settings, api_key, headers)
     for _ in range(settings.max_redirects + 1):
         try:
-            sent = {**_host_headers(url, settings), **_validators(known), **private}
+            sent = {**_host_headers(url, settings), **private}
             return _get(url, into, sent, settings, guard, on_progress, shown=shown)
         except Redirect as redirect:
             url = redirect.url
@@ -71,7 +70,7 @@ def _get(
     on_progress: OnProgress | None,
     *,
     shown: str,
-) -> Download | NotModified:
+) -> Download:
     if _origin(url).scheme == "ftp":
         return ftp_get(url, into, settings, guard, on_progress)
     if settings.proxy:
@@ -99,11 +98,6 @@ def _private_headers(
         name, value = token_header(api_key)
         found[name] = value
     return found
-
-
-def _validators(known: Known | None) -> dict[str, str]:
-    found = {"If-None-Match": known.etag, "If-Modified-Since": known.last_modified} if known else {}
-    return {name: value for name, value in found.items() if value}
 
 
 def _host_headers(url: str, settings: FetchSettings) -> Mapping[str, str]:

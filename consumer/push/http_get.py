@@ -15,7 +15,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from consumer.push.address_guard import AddressGuard, Origin
-from consumer.push.download import Body, Download, FetchSettings, NotModified, OnProgress, Source, shown_url
+from consumer.push.download import Body, Download, FetchSettings, OnProgress, Source, shown_url
 from consumer.push.retry_after import retry_after_s
 from schemas.errors import JobError, Transient
 
@@ -49,15 +49,13 @@ def http_get(
     on_progress: OnProgress | None,
     *,
     shown: str,
-) -> Download | NotModified:
+) -> Download:
     """The file at *url*, written to *into*. *shown* is the address as errors may show it.
 
     Raises: Redirect; Transient for what may work later; JobError for what will not.
     """
     with _session(settings, guard) as session, closing(_ask(session, url, headers, settings)) as response:
-        _check_status(response, url, shown, asked_if_changed="If-None-Match" in headers or "If-Modified-Since" in headers)
-        if response.status_code == 304:
-            return NotModified(url)
+        _check_status(response, url, shown)
         return _saved(response, into, url, settings, on_progress)
 
 
@@ -108,12 +106,12 @@ def _reason(error: BaseException) -> str:
     return getattr(error, "strerror", None) or type(error).__name__
 
 
-def _check_status(response: requests.Response, url: str, shown: str, *, asked_if_changed: bool) -> None:
+def _check_status(response: requests.Response, url: str, shown: str) -> None:
     status = response.status_code
     if status in REDIRECTS and (location := response.headers.get("Location")):
         # Headers are decoded as Latin-1, while servers send UTF-8 (as requests' own redirects know).
         raise Redirect(urljoin(url, location.encode("latin-1").decode("utf-8", "replace")))
-    if (200 <= status < 300 and status != 202) or (status == 304 and asked_if_changed):
+    if 200 <= status < 300 and status != 202:
         return
     if status == 202 or status in PASSING or status >= 500:
         raise Transient(

@@ -73,9 +73,7 @@ def _fetched(settings: Settings, url: str, into: Path) -> Download:
         def told(progress: Progress) -> None:
             bar.update(task, completed=progress.done_bytes, total=progress.total_bytes)
 
-        download = fetch(url, into, open_settings, on_progress=told)
-    assert isinstance(download, Download)
-    return download
+        return fetch(url, into, open_settings, on_progress=told)
 
 
 def _write_rejects(file: TextIO, facts: Mapping[str, Any]) -> None:

@@ -10,7 +10,7 @@ from consumer.push.download import Download, FetchSettings, Progress, shown_url
 from consumer.push.fetch import fetch
 from consumer.push.formats import Hints
 from consumer.report import Report
-from schemas.errors import BadSetting, JobError
+from schemas.errors import BadSetting
 from schemas.settings import Settings, words
 
 
@@ -27,8 +27,6 @@ def fetch_file(resource: Resource, ckan: Ckan, api_key: str, folder: Path, setti
 
     key = api_key if resource.url_type == "upload" else None
     download = fetch(url, folder / "file", fetch_settings(settings, ckan), api_key=key, on_progress=tell)
-    if not isinstance(download, Download):
-        raise JobError("The server says that the file has not changed, although it was not asked.")
     report.info("Fetched %s bytes (%s).", f"{download.size_bytes:,}", download.content_type or "no content type")
     return download
 

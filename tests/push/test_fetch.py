@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from consumer.push.download import Download, FetchSettings, Known, NotModified, Progress
+from consumer.push.download import Download, FetchSettings, Progress
 from consumer.push.fetch import fetch
 from schemas.errors import FileError, JobError, Transient
 from tests.push.file_server import Answer, FileServer, running
@@ -29,9 +29,7 @@ def settings(**changes: Any) -> FetchSettings:
 
 
 def got(server: FileServer, tmp_path: Path, path: str = "/file.csv", **changes: Any) -> Download:
-    result = fetch(server.url(path), tmp_path / "body", settings(**changes))
-    assert isinstance(result, Download)
-    return result
+    return fetch(server.url(path), tmp_path / "body", settings(**changes))
 
 
 def test_a_file_is_on_disk_with_its_hashes_and_what_the_server_said(server: FileServer, tmp_path: Path) -> None:
@@ -211,23 +209,6 @@ def test_nobody_listening_is_transient(tmp_path: Path) -> None:
 def test_a_link_that_is_no_address_says_so(url: str, tmp_path: Path) -> None:
     with pytest.raises(JobError, match="The link of the resource"):
         fetch(url, tmp_path / "body", settings())
-
-
-def test_a_known_etag_saves_the_download(server: FileServer, tmp_path: Path) -> None:
-    server.answers["/file.csv"] = Answer(status=304)
-
-    result = fetch(server.url(), tmp_path / "body", settings(), known=Known('"v1"', "Wed, 21 Oct 2015 07:28:00 GMT"))
-
-    assert result == NotModified(server.url())
-    sent = server.asked[0][1]
-    assert (sent["If-None-Match"], sent["If-Modified-Since"]) == ('"v1"', "Wed, 21 Oct 2015 07:28:00 GMT")
-
-
-def test_a_changed_file_comes_although_an_etag_was_known(server: FileServer, tmp_path: Path) -> None:
-    result = fetch(server.url(), tmp_path / "body", settings(), known=Known('"v0"'))
-
-    assert isinstance(result, Download)
-    assert result.md5 == hashlib.md5(BODY).hexdigest()
 
 
 def test_a_304_that_was_not_asked_for_is_an_error(server: FileServer, tmp_path: Path) -> None:

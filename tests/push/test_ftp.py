@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from consumer.push.download import Download, FetchSettings, Progress
+from consumer.push.download import FetchSettings, Progress
 from consumer.push.fetch import fetch
 from schemas.errors import FileError, JobError, Transient
 from tests.push.file_server import FtpServer, running
@@ -16,7 +16,6 @@ def test_a_file_comes_by_ftp_and_tells_its_progress(tmp_path: Path) -> None:
     with running(server := FtpServer({"/pub/data file.csv": BODY})):
         download = fetch(server.url("/pub/data%20file.csv"), tmp_path / "body", LOCAL, on_progress=told.append)
 
-    assert isinstance(download, Download)
     assert download.path.read_bytes() == BODY
     assert (download.last_modified, told[-1].percent) == ("20240131102030", 100.0)
 
