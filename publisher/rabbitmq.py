@@ -39,6 +39,8 @@ HEARTBEAT_S = 10
 CONNECT_S = 5
 #: How long the broker may take to answer a question.
 ANSWER_S = 10.0
+#: A channel on which the broker refuses a message is given up, unless it is younger than that.
+REFUSING_S = 10.0
 #: A channel that lasted for so long had no trouble to begin with: the next one is opened without a long wait.
 STEADY_S = 10.0
 
@@ -333,6 +335,7 @@ class _Outlet:
         self.confirms = Confirms()
         self._channel = channel
         self._on_returned = on_returned
+        self._opened_at = asyncio.get_running_loop().time()
 
     async def open(self) -> None:
         self._channel.raw.add_on_return_callback(self._on_return)
@@ -354,7 +357,11 @@ class _Outlet:
 
     def _on_confirm(self, frame: Any) -> None:
         method = frame.method
-        self.confirms.settle(method.delivery_tag, multiple=method.multiple, positive=method.NAME == "Basic.Ack")
+        positive = method.NAME == "Basic.Ack"
+        self.confirms.settle(method.delivery_tag, multiple=method.multiple, positive=positive)
+        # RabbitMQ 3.10 goes on refusing on this channel when the limit of a quorum queue was lifted, drained or not.
+        if not positive and asyncio.get_running_loop().time() - self._opened_at > REFUSING_S:
+            self._channel.give_up("the broker refuses messages on it, which a new one may be free of")
 
 
 class _Corked(AsyncioConnection):  # type: ignore[misc]  # pika has no types
