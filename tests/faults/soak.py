@@ -33,7 +33,7 @@ from tests.services import PrivateBroker
 PREFIX = "soak"
 VARIABLES = {"DATAPUSHER_VHOST_PREFIX": PREFIX, "DATAPUSHER_MAX_STARTS": "100", "DATAPUSHER_LEASE": "5"}
 #: Jobs that may wait at a time: the load follows what the machine does.
-BACKLOG = 200
+BACKLOG = 20
 BROKER_EACH = 20
 SAMPLE_EVERY_S = 2.0
 #: Growth of a veteran from the second quarter of the run to its last that is no leak.
