@@ -20,13 +20,21 @@ class Scratch:
 
     def __init__(self, parent: Path | None = None) -> None:
         self._parent = parent or Path(tempfile.gettempdir())
-        self.folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=self._parent))
-        self._lock = _locked(self.folder / LOCK, create=True)
+        self.folder, self._lock = self._made()
         self._remove_abandoned()
+
+    def _made(self) -> tuple[Path, int | None]:
+        """It gets the name that others look for once it is locked: two workers that start together must not take each
+        other's new folder for an abandoned one."""
+        unnamed = Path(tempfile.mkdtemp(prefix=f"new-{PREFIX}", dir=self._parent))
+        lock = _locked(unnamed / LOCK, create=True)
+        return unnamed.rename(self._parent / unnamed.name.removeprefix("new-")), lock
 
     @contextmanager
     def job_folder(self) -> Iterator[Path]:
         """An empty folder that is gone after the block."""
+        # Whoever cleans the temporary folder (systemd-tmpfiles after ten days) may have taken ours with it.
+        self.folder.mkdir(mode=0o700, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix="job-", dir=self.folder))
         try:
             yield folder

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 
 import pika
@@ -21,14 +22,13 @@ def service(tmp_path: Path, on_rabbitmq: Mapping[str, str]) -> Iterator[Service]
 
 
 def publish(broker_url: str, prefix: str, routing_key: str, body: bytes, message_id: str) -> None:
-    connection = pika.BlockingConnection(pika.URLParameters(broker_url))
-    channel = connection.channel()
-    channel.confirm_delivery()
     properties = pika.BasicProperties(
         message_id=message_id, type="datapusher.job", content_type="application/json", delivery_mode=2
     )
-    channel.basic_publish(f"{prefix}.jobs", routing_key, body, properties, mandatory=True)
-    connection.close()
+    with closing(pika.BlockingConnection(pika.URLParameters(broker_url))) as connection:
+        channel = connection.channel()
+        channel.confirm_delivery()
+        channel.basic_publish(f"{prefix}.jobs", routing_key, body, properties, mandatory=True)
 
 
 def test_a_job_published_with_bare_pika_runs_and_can_be_asked_for(
@@ -64,12 +64,9 @@ def test_a_malformed_message_is_dead_lettered_with_its_reason_and_the_worker_goe
 
 
 def dead_reason(broker_url: str, prefix: str, message_id: str) -> str:
-    connection = pika.BlockingConnection(pika.URLParameters(broker_url))
-    try:
+    with closing(pika.BlockingConnection(pika.URLParameters(broker_url))) as connection:
         for method, properties, _ in connection.channel().consume(f"{prefix}.dead", inactivity_timeout=10):
             assert method is not None, "nothing is in the dead queue"
             if properties.message_id == message_id:
                 return str(properties.headers["dead-reason"])
-    finally:
-        connection.close()
     return ""

@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import psutil
+import pytest
 
 from schemas.messages import Kind
 from tests.consumer.hook_server import HookServer
@@ -82,10 +83,10 @@ def test_sigterm_ends_a_worker_process_and_its_children(workshop: Workshop) -> N
     assert not any(child.is_running() for child in had)
 
 
-def test_no_folder_of_a_drained_worker_is_left(workshop: Workshop, tmp_path: Path) -> None:
+def test_no_folder_of_a_drained_worker_is_left(workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     workshop.listen()
-    before = set(Path("/tmp").glob("datapusher-worker-*"))
     worker = workshop.worker_process()
     workshop.end(workshop.send("tells_secrets"))
     end_politely(worker)
-    assert set(Path("/tmp").glob("datapusher-worker-*")) <= before
+    assert not list(tmp_path.glob("*datapusher-worker-*"))
