@@ -73,6 +73,10 @@ setup(
             "pytest-aiohttp>=1.0",
             "pytest-timeout>=2.3",
         ],
+        "docs": [
+            "pillow>=10",
+            "playwright>=1.45",
+        ],
         "lint": [
             "mypy>=1.10",
             "ruff>=0.6",

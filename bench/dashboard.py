@@ -50,7 +50,7 @@ SELECT md5(n::text)::uuid, 'push_to_datastore', state, 1900000, 1, asked, asked 
        CASE WHEN state = 'error' THEN json_build_object('message', error) END, CASE WHEN state = 'error' THEN error END,
        '/worker/host-1/4711/1'
 FROM (SELECT n, h, state, asked, CASE WHEN state IN ('complete', 'error') THEN asked + '12 s' END AS ended,
-             CASE WHEN n = :rare THEN :rare_error ELSE (CAST(:errors AS json)) ->> CAST(n % 4 AS integer) END AS error
+             CASE WHEN n = :rare THEN :rare_error ELSE (CAST(:errors AS json)) ->> CAST(n / 20 % 4 AS integer) END AS error
       FROM (SELECT n, (n * CAST(7919 AS bigint)) % 1000 AS h,
                    CAST(:now AS timestamp) - n * CAST(:step AS double precision) * interval '1 s' AS asked,
                    CASE WHEN n < 500 THEN 'queued' WHEN n < 510 THEN 'running' WHEN n % 20 = 3 THEN 'error' ELSE 'complete' END
@@ -59,7 +59,8 @@ FROM (SELECT n, h, state, asked, CASE WHEN state IN ('complete', 'error') THEN a
 """
 ON_SQLITE = """
 WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < :jobs),
-numbered AS (SELECT n, (n * 7919) % 1000 AS h, (n * 2654435761) % 4294967296 AS mixed, ((n / 7) * 2654435761) % 4294967296 AS other,
+numbered AS (SELECT n, (n * 7919) % 1000 AS h, (n * 2654435761) % 4294967296 AS mixed,
+                    ((n / 7) * 2654435761) % 4294967296 AS other,
                     strftime('%Y-%m-%d %H:%M:%f', :now, '-' || (n * :step) || ' seconds') || '000' AS asked,
                     CASE WHEN n < 500 THEN 'queued' WHEN n < 510 THEN 'running' WHEN n % 20 = 3 THEN 'error' ELSE 'complete' END
                     AS state
@@ -72,7 +73,7 @@ SELECT printf('%08x-0000-4000-8000-%012x', mixed, n), 'push_to_datastore', state
        'https://ckan' || CAST(200 * (h / 1000.0) * (h / 1000.0) * (h / 1000.0) AS INTEGER) || '.example.org', :metadata,
        CASE WHEN state = 'complete' THEN :report END,
        CASE WHEN state = 'error' THEN '{"message": "failed"}' END,
-       CASE WHEN state = 'error' THEN CASE WHEN n = :rare THEN :rare_error ELSE :errors ->> (n % 4) END END,
+       CASE WHEN state = 'error' THEN CASE WHEN n = :rare THEN :rare_error ELSE :errors ->> (n / 20 % 4) END END,
        '/worker/host-1/4711/1'
 FROM numbered
 """

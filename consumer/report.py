@@ -1,6 +1,6 @@
 """What a running job tells: log lines, progress, stages, rejected rows. All of it leaves as (kind, data) by one outlet.
 
-`data` by kind: LOG {level, message, module, funcName, lineno}; PROGRESS {stage, numbers…};
+`data` by kind: LOG {level, message, module, funcName, lineno}; PROGRESS {stage, numbers…, durations_s};
 REJECTS {rows: [{row, reason, text}, …]}.
 """
 
@@ -64,7 +64,8 @@ class Report:
     def progress(self, stage: str, **numbers: Json) -> None:
         """How far a stage is. What comes too fast is dropped, but never the last of a stage."""
         now = time.monotonic()
-        self._held = {"stage": stage, **numbers}
+        ended: dict[str, Json] = {"durations_s": dict(self._durations)} if self._durations else {}
+        self._held = {"stage": stage, **numbers, **ended}
         if stage != self._stage or now - self._told_at >= PROGRESS_EVERY_S:
             self._stage, self._told_at = stage, now
             self.flush()

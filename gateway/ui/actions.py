@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from aiohttp import web
 
 from gateway import changes, queries
+from gateway.clock import now
 from gateway.jobs import known_id
 from gateway.json_text import dump_json
 from gateway.queries import JobRow
 from gateway.submission import Refused
 from gateway.ui.visit import Visit
-from gateway.ui.words import now
 from publisher import dead
 from schemas.messages import Job
 

@@ -57,55 +57,52 @@ def notices(facts: Facts) -> list[Notice]:
 
 
 def _bus(facts: Facts) -> Iterator[Notice]:
-    count, oldest = facts.activity.outbox
-    waiting = f" {count:,} accepted jobs wait in the outbox." if count else ""
+    amount, oldest = facts.activity.outbox
+    accepted = words.count(amount, "accepted job")
     if not facts.connected:
         text = "The bus cannot be reached. Jobs are still accepted and will be published when it is back."
-        yield Notice("bad", text + waiting)
+        yield Notice("bad", f"{text} {accepted} in the outbox." if amount else text)
     elif oldest and facts.now - oldest > LONG_OUTBOX:
-        yield Notice("bad", f"{count:,} accepted jobs are not on the bus yet; the oldest was accepted {words.ago(oldest)}. "
-                            "The bus refuses them, or their job type has no queue: see the gateway's log.")  # fmt: skip
+        text = f"{accepted} not on the bus yet; the oldest was accepted {words.ago(oldest)}."
+        yield Notice("bad", f"{text} The bus refuses them, or their job type has no queue: see the gateway's log.")
 
 
 def _standstill(facts: Facts) -> Iterator[Notice]:
     for queue in facts.queues:
-        oldest = facts.activity.oldest.get(queue.job_type)
-        if queue.role == "work" and queue.depth and not facts.activity.running and oldest and facts.now - oldest > LONG_OUTBOX:
-            yield Notice("bad", f"{queue.depth:,} jobs of {queue.job_type} wait and none is running: is a worker running?",
-                         "jobs?state=queued", "Waiting jobs")  # fmt: skip
-        elif queue.role == "work" and oldest and facts.now - oldest > LONG_WAIT:
-            yield Notice(
-                "look",
-                f"A job of {queue.job_type} was accepted {words.ago(oldest)} and still waits.",
-                "jobs?state=queued",
-                "Waiting jobs",
-            )
-        elif queue.role == "recorder" and (queue.depth or 0) > RECORDER_BEHIND:
-            yield Notice("bad", f"{queue.depth:,} events are not written to the store yet, so what you see here is behind: "
-                                "is a recorder running?")  # fmt: skip
+        oldest, depth = facts.activity.oldest.get(queue.job_type), queue.depth or 0
+        waits = facts.now - oldest if oldest and queue.role == "work" else timedelta()
+        if depth and not facts.activity.running and waits > LONG_OUTBOX:
+            text = f"No job runs, and {words.count(depth, 'message')} waiting for {queue.job_type}: is a worker running?"
+            yield Notice("bad", text, "jobs?state=queued", "Waiting jobs")
+        elif waits > LONG_WAIT:
+            text = f"A job of {queue.job_type} was accepted {words.ago(oldest)} and still waits."
+            yield Notice("look", text, "jobs?state=queued", "Waiting jobs")
+        elif queue.role == "recorder" and depth > RECORDER_BEHIND:
+            text = f"{words.count(depth, 'event')} not written to the store yet, so what you see here is behind"
+            yield Notice("bad", f"{text}: is a recorder running?")
 
 
 def _workers(facts: Facts) -> Iterator[Notice]:
     for each in facts.activity.running:
+        place = f"job/{each.job_id}"
         if each.lease_until and facts.now - each.lease_until > LEASE_OVER:
             lost = f"The worker {each.worker} holds a job, but its lease ran out {words.ago(each.lease_until)}"
-            yield Notice("look", f"{lost}: it was killed, or hangs. The job will be started again by another worker.",
-                         f"job/{each.job_id}", "The job")  # fmt: skip
+            text = f"{lost}: it was killed, or hangs. The job will be started again by another worker."
+            yield Notice("look", text, place, "The job")
         elif (facts.now - each.changed_at).total_seconds() > facts.job_timeout_s:
-            yield Notice("look", f"A job runs longer than the limit of {words.span(facts.job_timeout_s)}.",
-                         f"job/{each.job_id}", "The job")  # fmt: skip
+            yield Notice("look", f"A job runs longer than the limit of {words.span(facts.job_timeout_s)}.", place, "The job")
 
 
 def _dead(facts: Facts) -> Iterator[Notice]:
     for queue in facts.queues:
-        if queue.role == "dead" and queue.depth:
-            callbacks = queue.purpose == "dead callbacks"
-            text = (
-                f"{queue.depth:,} callbacks could not be delivered: CKAN does not know how these jobs ended."
-                if callbacks
-                else f"{queue.depth:,} messages lie with the dead: they will not run until somebody replays them."
-            )
-            yield Notice("look", text, "dead/callbacks" if callbacks else "dead", "Dead letters")
+        if queue.role != "dead" or not queue.depth:
+            continue
+        if queue.purpose == "dead callbacks":
+            text = f"{words.count(queue.depth, 'callback')} could not be delivered: CKAN has not been told how the job ended."
+            yield Notice("look", text, "dead/callbacks", "Dead callbacks")
+        else:
+            text = f"{words.count(queue.depth, 'message')} with the dead: not run until somebody replays them."
+            yield Notice("look", text, "dead", "Dead letters")
 
 
 def _failures(facts: Facts) -> Iterator[Notice]:

@@ -19,7 +19,7 @@ PAGE = 50
 #: Rows looked at in one query: a few milliseconds.
 WINDOW = 1_000
 #: A page is answered in less than 100 ms (bench/dashboard.py), however rare what is searched for.
-BUDGET_S = 0.04
+BUDGET_S = 0.03
 #: Words of the filter for several states at once.
 GROUPS = {
     "unfinished": (State.QUEUED.value, State.RUNNING.value, State.RETRYING.value),

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from aiohttp import web
 
 from gateway import queries as gateway_queries
+from gateway.clock import now
 from gateway.jobs import known_id
 from gateway.submission import Refused
 from gateway.ui import charts, drift, job_search, queries, words
@@ -48,14 +49,14 @@ RANGES = {
 
 async def overview(visit: Visit) -> web.Response:
     """`/ui`: is all well, and if not, where to look."""
-    shown, now = RANGES.get(visit.request.query.get("range", ""), RANGES["hour"]), words.now()
-    since = min(charts.floor(now - timedelta(hours=1), timedelta(minutes=1)), charts.floor(now - shown.span, shown.width))
-    activity, queues = await asyncio.gather(visit.service.store.read(queries.activity, now, since), visit.bus.queues())
-    facts = Facts(now, visit.bus.connected, queues, activity, visit.service.settings.job_timeout)
+    shown, moment = RANGES.get(visit.request.query.get("range", ""), RANGES["hour"]), now()
+    since = charts.floor(moment - shown.span, shown.width)
+    activity, queues = await asyncio.gather(visit.service.store.read(queries.activity, moment, since), visit.bus.queues())
+    facts = Facts(moment, visit.bus.connected, queues, activity, visit.service.settings.job_timeout)
     values = {
         "facts": facts, "activity": activity, "notices": notices(facts), "counted": queries.COUNTED, "queues": queues,
-        "rates": rates(activity), "ranges": RANGES, "shown": shown, "now": now,
-        **_drawn(charts.buckets(activity.minutes, now - shown.span, now, shown.width), shown),
+        "rates": rates(activity), "ranges": RANGES, "shown": shown, "now": moment,
+        **_drawn(charts.buckets(activity.minutes, since, moment, shown.width), shown),
     }  # fmt: skip
     return visit.render("overview.html", values)
 
@@ -136,10 +137,9 @@ async def job(visit: Visit) -> web.Response:
     facts, rejects = await asyncio.gather(
         store.read(queries.job_facts, job_id), store.read(queries.first_rejects, job_id, REJECTS)
     )
-    now = words.now()
-    steps = life(row, facts, now)
+    steps = life(row, facts, now())
     values = {
-        "job": row, "log": log, "facts": facts, "rejects": rejects, "most_rejects": REJECTS, "now": now,
+        "job": row, "log": log, "facts": facts, "rejects": rejects, "most_rejects": REJECTS,
         "steps": steps, "total_s": max((step.start_s + step.seconds for step in steps), default=0.0) or 1.0,
         "report": row.data if isinstance(row.data, dict) else {},
         "error": row.error if isinstance(row.error, dict) else {"message": row.error_text} if row.error_text else {},

@@ -29,44 +29,41 @@ def life(row: JobRow, facts: JobFacts, now: datetime) -> list[Step]:
     started = facts.started_at
     waited = between(row.requested_at, started or end) or 0.0
     steps = [Step("waiting for a worker" if started or not row.final else "never started", "waiting", 0.0, waited)]
-    if started is None:
-        return steps
-    ran = between(started, end) or 0.0
-    stages = dict(_stages(row.data))
-    if not stages:
-        return [*steps, _running(row, waited, ran)]
-    rest = ran - sum(stages.values())
-    if row.attempt > 1 and rest > LEAST_S:  # the stages are those of the last attempt
-        steps.append(
-            Step(f"{row.attempt - 1} earlier {'attempts' if row.attempt > 2 else 'attempt'} and waits", "other", waited, rest)
-        )
-        return [*steps, *_one_after_the_other(stages, waited + rest)]
-    steps += _one_after_the_other(stages, waited)
-    return [*steps, Step("finishing", "other", waited + ran - rest, rest)] if rest > LEAST_S else steps
+    return steps if started is None else [*steps, *_run(row, waited, between(started, end) or 0.0)]
 
 
-def _running(row: JobRow, start_s: float, seconds: float) -> Step:
-    stage = row.progress.get("stage") if isinstance(row.progress, dict) else None
+def _run(row: JobRow, start_s: float, ran_s: float) -> Iterator[Step]:
+    """From the first start on: the stages of the last attempt, and what is left of the time."""
     if row.state == State.RETRYING:
-        return Step("trying, and waiting to try again", "other", start_s, seconds)
+        yield Step("trying, and waiting to try again", "other", start_s, ran_s)
+        return
+    stages = dict(_stages(row.data)) or dict(_stages(row.progress))
+    rest = max(ran_s - sum(stages.values()), 0.0)
+    if row.attempt > 1 and rest > LEAST_S and row.state == State.COMPLETE:
+        attempts = "1 earlier attempt" if row.attempt == 2 else f"{row.attempt - 1} earlier attempts"
+        yield Step(f"{attempts} and waits", "other", start_s, rest)
+        start_s, rest = start_s + rest, 0.0
+    for name, seconds in stages.items():
+        yield Step(name, "stage", start_s, seconds)
+        start_s += seconds
+    if not stages or rest > LEAST_S:
+        yield _last(row, "finishing" if stages else "running", start_s, rest)
+
+
+def _last(row: JobRow, name: str, start_s: float, seconds: float) -> Step:
+    """What goes on, or what the job was at when it ended; *name* where all is told."""
+    stage = row.progress.get("stage") if isinstance(row.progress, dict) else None
+    again = f" (attempt {row.attempt})" if row.attempt > 1 else ""
     if not row.final:
-        return Step(f"running: {stage}" if stage else "running", "running", start_s, seconds)
-    return Step(
-        f"running; it ended while {stage}" if stage and row.state != State.COMPLETE else "running", "stage", start_s, seconds
-    )
+        return Step(f"running: {stage}{again}" if stage else f"running{again}", "running", start_s, seconds)
+    if row.state == State.COMPLETE:
+        return Step(name, "other", start_s, seconds)
+    return Step(f"{stage}: ended here{again}" if stage else f"running{again}", "stage", start_s, seconds)
 
 
 def _stages(data: Json) -> Iterator[tuple[str, float]]:
-    """What the report tells."""
+    """What the report tells of them; before it is there, the progress."""
     told = data.get("durations_s") if isinstance(data, Mapping) else None
     for name, seconds in told.items() if isinstance(told, Mapping) else ():
         if isinstance(seconds, int | float):
             yield str(name), float(seconds)
-
-
-def _one_after_the_other(stages: Mapping[str, float], start_s: float) -> list[Step]:
-    steps = []
-    for name, seconds in stages.items():
-        steps.append(Step(name, "stage", start_s, seconds))
-        start_s += seconds
-    return steps

@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import orjson
 
+from gateway.clock import now
 from schemas.messages import Json
 
 MASK = "•••"
@@ -18,11 +19,6 @@ IN_QUERY = re.compile(
     r"([?&](?:[\w-]*token|[\w-]*api_?key|key|sig|[\w-]*signature|password|secret|x-amz-credential)=)[^&#\s\"']+", re.IGNORECASE
 )
 UNITS = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
-
-
-def now() -> datetime:
-    """Naive UTC, as the store has it."""
-    return datetime.now(UTC).replace(tzinfo=None)
 
 
 def moment(value: datetime | None) -> str:
@@ -71,6 +67,11 @@ def number(value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return "" if value is None else str(value)
     return f"{value:,}" if isinstance(value, int) else f"{value:,.6g}"
+
+
+def count(amount: int, noun: str) -> str:
+    """`1 job`, `1,204 jobs`."""
+    return f"{amount:,} {noun}" + ("" if amount == 1 else "s")
 
 
 def size(value: object) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.ui.words import now
+from gateway.clock import now
 from schemas.messages import Kind
 from tests.gateway.gateway_thread import PASSWORD, GatewayThread
 from tests.gateway.recording import Recording

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from gateway.ui.words import now
+from gateway.clock import now
 from schemas.tables import cancellations
 from tests.acceptance.service import wait_until
 from tests.gateway.gateway_thread import JOB
@@ -80,6 +80,15 @@ def test_the_timeline_tells_where_the_time_went(ui: Visitor, many: Many) -> None
     assert "waiting for a worker 3.0 s fetching 500 ms loading 2.0 s finishing 500 ms in all 6.0 s" in text
 
 
+def test_the_timeline_of_a_job_that_has_no_report_is_that_of_its_progress(ui: Visitor, many: Many) -> None:
+    start = now() - timedelta(hours=1)
+    row = {"requested_at": start, "started_at": start, "finished_at": start + timedelta(seconds=5), "state": "error",
+           "progress": {"stage": "loading", "durations_s": {"fetching": 4.0}}}  # fmt: skip
+    many.jobs({"job_id": "failed", **row}, {"job_id": "again", **row, "attempt": 2})
+    assert "fetching 4.0 s loading: ended here 1.0 s in all 5.0 s" in ui.page("/job/failed").text
+    assert "loading: ended here (attempt 2) 1.0 s" in ui.page("/job/again").text
+
+
 def test_earlier_attempts_are_part_of_the_timeline(ui: Visitor, many: Many) -> None:
     start = now() - timedelta(hours=1)
     many.jobs({"job_id": "done", "requested_at": start, "started_at": start, "finished_at": start + timedelta(seconds=22.5),
@@ -96,8 +105,8 @@ def test_a_failed_job_tells_why_and_where(ui: Visitor, recording: Recording) -> 
     recording.reject(job_id, (4, "it has 6 cells", "a,b,c"))
     page = ui.page(f"/job/{job_id}")
     assert "Error 133 rows do not fit. Row 4 Hint Correct them." in page.text
-    assert "running; it ended while reading" in page.text
-    assert "1 row that do not fit" in page.text or "4 it has 6 cells a,b,c" in page.text
+    assert "reading: ended here" in page.text
+    assert "1 row that does not fit the table." in page.text and "4 it has 6 cells a,b,c" in page.text
     assert "hidden-token" not in page.html
     csv = next(link for link in page.links if link.endswith("rejects.csv"))
     assert ui.http.get(csv, timeout=20).text.startswith("row,reason,text")

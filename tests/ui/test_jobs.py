@@ -5,8 +5,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from gateway.clock import now
 from gateway.ui.job_search import PAGE
-from gateway.ui.words import now
 from tests.ui.conftest import Many, Visitor
 
 DAY = timedelta(days=1)

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from gateway.ui.words import now
+from gateway.clock import now
 from tests.acceptance.service import wait_until
 from tests.ui.conftest import Many, Visitor
 
@@ -27,7 +27,7 @@ def test_a_bus_that_is_away_is_told(ui: Visitor) -> None:
     ui.gateway.bus.cut = True
     ui.gateway.accepted()
     text = ui.page().text
-    assert "The bus cannot be reached" in text and "1 accepted jobs wait in the outbox" in text
+    assert "The bus cannot be reached" in text and "1 accepted job in the outbox" in text
     assert "not known" in text
 
 
@@ -52,14 +52,14 @@ def test_waiting_jobs_without_a_worker_need_attention(ui: Visitor, many: Many) -
     wait_until(lambda: ui.gateway.depth() == 1, "the job is published")
     with ui.gateway.engine.begin() as connection:
         connection.exec_driver_sql(f"UPDATE jobs SET requested_at = '2026-01-01 00:00:00' WHERE job_id = '{job_id}'")
-    assert "1 jobs of push_to_datastore wait and none is running: is a worker running?" in ui.page().text
+    assert "No job runs, and 1 message waiting for push_to_datastore: is a worker running?" in ui.page().text
 
 
 def test_the_dead_need_attention(ui: Visitor, many: Many) -> None:
     many.dead({"job_id": "x"})
     many.dead({"job_id": "y"}, callback=True)
     page = ui.page()
-    assert "1 messages lie with the dead" in page.text and "1 callbacks could not be delivered" in page.text
+    assert "1 message with the dead" in page.text and "1 callback could not be delivered" in page.text
     assert {f"{ui.url}/dead", f"{ui.url}/dead/callbacks"} <= set(page.links)
 
 

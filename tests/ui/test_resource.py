@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from gateway.ui.words import now
+from gateway.clock import now
 from tests.ui.conftest import Many, Visitor
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from gateway.ui.words import now
+from gateway.clock import now
 from tests.gateway.recording import Recording
 from tests.ui.conftest import Many, Visitor
 from tests.ui.html import Page

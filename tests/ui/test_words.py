@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from gateway import clock
 from gateway.ui import words
 from schemas.messages import Json
 
@@ -20,7 +21,7 @@ def test_durations_have_at_most_two_units(seconds: float | None, written: str) -
 
 @pytest.mark.parametrize(("seconds", "written"), [(0, "just now"), (61, "1 min ago"), (7200, "2 h ago"), (-5, "just now")])
 def test_moments_are_told_by_how_long_ago_they_are(seconds: float, written: str) -> None:
-    assert words.ago(words.now() - timedelta(seconds=seconds)) == written
+    assert words.ago(clock.now() - timedelta(seconds=seconds)) == written
 
 
 @pytest.mark.parametrize(
