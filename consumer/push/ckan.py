@@ -16,7 +16,6 @@ from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 from consumer.push.api_key import token_header
 from consumer.push.ckan_answers import NotFound, Refused, Unanswered, result_of
 from consumer.push.ckan_table import existing_table, has_indexes, key_in_refusal
-from consumer.push.former_table import FORMER_TABLE
 from consumer.push.load import Existing
 from consumer.url_map import internal_url
 from schemas.errors import JobError, Transient
@@ -66,18 +65,12 @@ class Resource:
     #: MD5 of the file that was loaded last, if we or XLoader left it there.
     hash: str
     contains_all_records: bool | None
-    #: The table that a load which did not end was replacing, as former_table.packed has it; "" for none.
-    former_table: str = ""
 
     @classmethod
     def of(cls, shown: Mapping[str, Json]) -> "Resource":
         texts = {key: str(shown.get(key) or "") for key in ("id", "package_id", "url", "url_type", "format", "hash")}
         complete = shown.get("datastore_contains_all_records_of_source_file")
-        return cls(
-            **texts,
-            contains_all_records=None if complete is None else str(complete).lower() == "true",
-            former_table=str(shown.get(FORMER_TABLE) or ""),
-        )
+        return cls(**texts, contains_all_records=None if complete is None else str(complete).lower() == "true")
 
 
 class Ckan:

@@ -33,7 +33,7 @@ def push_to_datastore(task_id: str, input: dict[str, Json]) -> dict[str, Json]:
         folder = Path(name)
         with report.stage("fetching"):
             download = fetch_file(resource, ckan, request.api_key, folder, settings, report)
-        existing = ckan.table(resource.id) or story.left_unfinished(resource, request, report)
+        existing = ckan.table(resource.id)
         if story.is_unchanged(resource, download, existing, request):
             return story.unchanged(download, report)
         wishes = overrides(existing, request.mode)

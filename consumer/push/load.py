@@ -13,10 +13,9 @@ What both promise:
 - `_id` follows the file's order (unless *unordered*), starting at 1 in mode `replace`.
 - The data dictionary, indexes, key and aliases of the table that is replaced survive (Target says which).
 - When `load` returns, `datastore_active` is true and the rows were counted. CKAN's task is still pending: the loader
-  calls no hook, and leaves the resource as it was.
+  calls no hook and patches no resource.
 - A loader may be killed at any moment; the next attempt starts from the beginning and ends with the same table.
-  (Not `append` by the API loader: rows of a killed attempt that had arrived stay. Its `replace` needs the caller's help:
-  former_table.py.)
+  (Not `append` by the API loader: rows of a killed attempt that had arrived stay.)
 """
 
 from collections.abc import Mapping

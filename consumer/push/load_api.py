@@ -14,7 +14,6 @@ from consumer.push.chunks import Chunk, ChunkLimits, chunks
 from consumer.push.ckan import Ckan, Wait
 from consumer.push.ckan_answers import Refused, TooLarge
 from consumer.push.dictionary import Plan, planned
-from consumer.push.former_table import FORMER_TABLE, packed
 from consumer.push.key import check_key
 from consumer.push.load import Loaded, Target
 from consumer.push.refused_row import blamed
@@ -91,26 +90,15 @@ class _Load:
         parts = self._chunks()
         first = next(parts, None)
         if self.target.existing is not None:
-            self._keep(packed(self.target.existing))
             self.ckan.delete_table(self.target.resource_id)
         try:
             if first is None or first.end == self.spool.rows:
                 calls = self._create_with(first)
             else:
                 calls = self._create_and_send(first, parts)
-            rows = self._checked_count()
+            return calls, self._checked_count()
         except JobError as error:
             raise self._emptied(error) from error
-        if self.target.existing is not None:
-            self._keep("")
-        return calls, rows
-
-    def _keep(self, former: str) -> None:
-        """Writes into the resource what the old table was, or "" when the new one is complete."""
-        try:
-            self.ckan.patch_resource(self.target.resource_id, {FORMER_TABLE: former})
-        except JobError as error:
-            self.report.warning("CKAN does not let the data dictionary be kept in the resource: %s", error.message)
 
     def add(self) -> tuple[int, int]:
         """As `replace`, for a table that stays."""
@@ -157,7 +145,8 @@ class _Load:
         return self._send(chain([first], others), 0)
 
     def _create(self) -> None:
-        """The empty table. The old one is gone, so this does not give up soon."""
+        """The empty table. The old one is gone and its dictionary is known to nobody but us, so this does not give up
+        soon."""
         for delay_s in RETRY_DELAYS_S:
             try:
                 return self.ckan.create_table(self.target.resource_id, self._definition())

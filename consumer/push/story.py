@@ -10,7 +10,6 @@ from consumer.push import summary
 from consumer.push.ckan import Ckan, Resource
 from consumer.push.convert import convert
 from consumer.push.download import Download
-from consumer.push.former_table import unpacked
 from consumer.push.load import Drift, Existing, Loaded
 from consumer.push.request import Request
 from consumer.push.table import Batch, Column, Heading, Table, Tally
@@ -34,23 +33,14 @@ def has_no_file(resource: Resource, report: Report) -> dict[str, Json]:
 
 
 def is_unchanged(resource: Resource, download: Download, existing: Existing | None, request: Request) -> bool:
-    """Whether the table was made from this very file: CKAN's `hash` is the MD5 of the file that was loaded last, and no
-    load was left unfinished since."""
-    known = bool(resource.hash) and resource.hash.lower() == download.md5 and not resource.former_table
+    """Whether the table was made from this very file: CKAN's `hash` is the MD5 of the file that was loaded last."""
+    known = bool(resource.hash) and resource.hash.lower() == download.md5
     return known and existing is not None and not request.ignore_hash and not request.options.dry_run
 
 
 def unchanged(download: Download, report: Report) -> dict[str, Json]:
     report.info("The file is the one that was loaded last (MD5 %s); the table stays as it is.", download.md5)
     return {"skipped": "unchanged", "file": _file(download)}
-
-
-def left_unfinished(resource: Resource, request: Request, report: Report) -> Existing | None:
-    """The table that the resource lost to a load which did not end, for `replace` to make again."""
-    former = unpacked(resource.former_table) if request.mode == "replace" else None
-    if former is not None:
-        report.info("The last load of this resource did not end; the data dictionary of its table was kept.")
-    return former
 
 
 # ------------------------------------------------------------------------------------------------------ what is being read

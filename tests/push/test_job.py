@@ -185,9 +185,8 @@ def test_only_hash_and_completeness_are_patched_and_only_once(site: Site) -> Non
     before = site.resource(resource_id)
     site.push(resource_id)
     site.push(resource_id, ignore_hash=True)
-    patch, *others = [set(call.json) - {"id"} for call in site.ckan.calls("resource_patch")]
-    assert patch == {"hash", "datastore_contains_all_records_of_source_file"}
-    assert others == [{"datapusher_former_table"}] * 2
+    [patch] = [call.json for call in site.ckan.calls("resource_patch")]
+    assert patch.keys() == {"id", "hash", "datastore_contains_all_records_of_source_file"}
     after = site.resource(resource_id)
     assert (after["url"], after["last_modified"]) == (before["url"], before["last_modified"])
     assert after["datastore_contains_all_records_of_source_file"] is True
@@ -225,20 +224,6 @@ def test_options_come_from_the_job_before_the_settings(site: Site) -> None:
     site.push(resource_id, delimiter="|", primary_key="a", aliases=["numbers"])
     assert site.ckan.table(resource_id).types == {"a": "int8", "b": "int8"}
     assert len(site.ckan.call("datastore_search", resource_id="numbers")["records"]) == 1
-
-
-def test_the_next_job_finds_the_dictionary_of_a_table_that_was_lost_on_the_way(site: Site) -> None:
-    resource_id = upload(site)
-    site.push(resource_id, aliases=["people"])
-    fields = [{"id": "name", "type": "text", "info": {"notes": "given names"}}]
-    site.ckan.call("datastore_create", resource_id=resource_id, force=True, fields=fields)
-    site.ckan.fail("datastore_create", 409, times=9, body={"success": False, "error": {"fields": ["no"]}})
-    site.refused(resource_id, ignore_hash=True)
-    site.ckan.heal()
-    site.push(resource_id)
-    assert site.ckan.table(resource_id).column("name") == ["Ada", "Grace"]
-    assert [one.get("info") for one in site.ckan.table(resource_id).fields if one["id"] == "name"] == [{"notes": "given names"}]
-    assert site.resource(resource_id)["datapusher_former_table"] == ""
 
 
 def test_append_adds_to_the_table(site: Site) -> None:

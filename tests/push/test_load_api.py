@@ -10,7 +10,6 @@ import pytest
 
 from consumer.push.ckan import Ckan
 from consumer.push.dictionary import overrides
-from consumer.push.former_table import unpacked
 from consumer.push.load import Loaded, Target
 from consumer.push.load_api import ApiLimits, ApiLoader
 from consumer.push.options import Options
@@ -156,23 +155,6 @@ def test_the_dictionarys_types_and_white_space_win(loading: Loading) -> None:
     loading.sandbox.call("datastore_create", resource_id=loading.resource_id, force=True, fields=fields)
     loading.load("zip,raw,cut\n1234, x ,  y \n", ApiLimits())
     assert loading.rows == [{"_id": 1, "zip": "1234", "raw": " x ", "cut": "y"}]
-
-
-def test_what_hangs_on_a_table_is_kept_in_the_resource_while_there_is_none(loading: Loading) -> None:
-    loading.load("a,Long  name\n1,2\n", primary_key=("a",), indexes=(("Long name",),), aliases=("numbers",))
-    ckan = Ckan(loading.sandbox.url, loading.sandbox.token)
-    before = ckan.table(loading.resource_id)
-    loading.sandbox.fail("datastore_create", 503, times=5)
-    with pytest.raises(Transient):
-        loading.load("a,Long  name\n1,3\n")
-    assert ckan.table(loading.resource_id) is None
-    assert unpacked(ckan.resource(loading.resource_id).former_table) == before
-
-
-def test_nothing_is_left_in_the_resource_of_a_load_that_ended(loading: Loading) -> None:
-    for _ in range(2):
-        loading.load("a\n1\n")
-    assert Ckan(loading.sandbox.url, loading.sandbox.token).resource(loading.resource_id).former_table == ""
 
 
 def test_key_indexes_and_aliases_survive_as_far_as_their_columns_do(loading: Loading) -> None:
