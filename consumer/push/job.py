@@ -44,8 +44,11 @@ def push_to_datastore(task_id: str, input: dict[str, Json]) -> dict[str, Json]:
         story.tell_heading(table.heading, report)
         if request.options.dry_run:
             return story.preview(table, download, report)
+        loader = choose_loader(settings, ckan, folder)
+        if existing and not loader.atomic:
+            resource = story.forget_hash(ckan, resource)
         with report.stage("loading"):
-            loaded = choose_loader(settings, ckan, folder).load(table, request.target(existing, task_id), report)
+            loaded = loader.load(table, request.target(existing, task_id), report)
         story.tell_drift(loaded.drift, report)
         story.mark_resource(ckan, resource, download, table.tally, request, report)
         return story.ended(table, loaded, download, resource, report)

@@ -118,6 +118,10 @@ class Loaded:
 
 
 class Loader(Protocol):
+    @property
+    def atomic(self) -> bool:
+        """Whether a load that does not end leaves the old table as it was, whatever ended it."""
+
     def load(self, table: Table, target: Target, report: Report) -> Loaded:
         """Reads *table* to its end and makes it, or adds it to, the table of the resource.
 

@@ -40,6 +40,9 @@ class ApiLimits:
 class ApiLoader:
     """A `load.Loader`; *folder* is the job's temporary one."""
 
+    #: CKAN's API can neither swap tables nor fill one in one transaction.
+    atomic = False
+
     def __init__(self, ckan: Ckan, limits: ApiLimits, folder: Path, wait: Wait = time.sleep) -> None:
         self._ckan = ckan
         self._limits = limits

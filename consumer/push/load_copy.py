@@ -50,6 +50,8 @@ class CopyLoader:
     *read_role* may read the new table; empty: the roles that may read `_table_metadata`.
     """
 
+    atomic = True
+
     def __init__(self, write_url: str, ckan: Ckan | None, *, read_role: str = "", patience_s: float = SWAP_PATIENCE_S) -> None:
         self._write_url = write_url
         self._ckan = ckan

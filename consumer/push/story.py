@@ -1,6 +1,7 @@
 """What a push tells: sentences for the job's log, the report that is its result, and the marks it leaves in CKAN."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import Any, cast
 
@@ -142,6 +143,15 @@ def _listed(names: list[str]) -> str:
 
 
 # --------------------------------------------------------------------------------------------------------------- endings
+
+
+def forget_hash(ckan: Ckan, resource: Resource) -> Resource:
+    """The resource, its `hash` taken back: should the load not end, the old file is not what the table holds any more,
+    and pushing it again must load it."""
+    if not resource.hash:
+        return resource
+    ckan.patch_resource(resource.id, {"hash": ""})
+    return replace(resource, hash="")
 
 
 def mark_resource(ckan: Ckan, resource: Resource, download: Download, tally: Tally, request: Request, report: Report) -> None:

@@ -180,16 +180,27 @@ def test_an_unchanged_file_is_loaded_where_it_has_to_be(site: Site, reason: str)
     assert len(site.ckan.table(resource_id).rows) == 2
 
 
-def test_only_hash_and_completeness_are_patched_and_only_once(site: Site) -> None:
+def test_only_hash_and_completeness_are_patched(site: Site) -> None:
     resource_id = upload(site)
     before = site.resource(resource_id)
     site.push(resource_id)
     site.push(resource_id, ignore_hash=True)
-    [patch] = [call.json for call in site.ckan.calls("resource_patch")]
-    assert patch.keys() == {"id", "hash", "datastore_contains_all_records_of_source_file"}
+    patches = [set(call.json) - {"id"} for call in site.ckan.calls("resource_patch")]
+    assert patches == [{"hash", "datastore_contains_all_records_of_source_file"}, {"hash"}, {"hash"}]
     after = site.resource(resource_id)
     assert (after["url"], after["last_modified"]) == (before["url"], before["last_modified"])
     assert after["datastore_contains_all_records_of_source_file"] is True
+
+
+def test_after_a_load_that_failed_half_way_the_old_file_is_loaded_again(site: Site) -> None:
+    site.settings = Settings(chunk_insert_rows=1)
+    resource_id = upload(site)
+    site.push(resource_id)
+    site.ckan.fail("datastore_upsert", 409, times=9, body={"success": False, "error": {"records": ["no"]}})
+    site.refused(resource_id, ignore_hash=True)
+    site.ckan.heal()
+    assert site.ckan.has_table(resource_id)
+    assert site.push(resource_id)["rows"] == 2
 
 
 def test_nothing_that_the_job_does_makes_ckan_submit_again(site: Site) -> None:
