@@ -29,6 +29,8 @@ POOL = 16
 PREFETCH = 16 * POOL
 #: Of the callbacks in flight, the ones to a single host: a slow one must leave room for the others.
 HOST_SHARE = POOL // 2
+#: Beyond CALLBACK_TIMEOUT, what a POST and noting its answer may take before another worker may try.
+MARGIN_S = 5.0
 #: Places of the events among the sequences from `Callback.sequence` on: a delivery beats a death, which beats a try, so
 #: that a callback that is replayed from the dead queue, or delivered by the second of two copies, counts as delivered.
 DEAD, DELIVERED = 50_000, 60_000
@@ -100,11 +102,20 @@ class Callbacks:
         with self._place(callback) as free:
             if not free:
                 self._later(delivery, "others to the same host are in flight")
-            elif self._claims.callback_delivered(callback.job_id):
-                delivery.ack()
             else:
+                self._post(delivery, callback, api_key)
+
+    def _post(self, delivery: Delivery, callback: Callback, api_key: str) -> None:
+        match self._claims.take_callback(callback.job_id, self._settings.callback_timeout + MARGIN_S):
+            case "delivered":
+                delivery.ack()
+            case "busy":
+                self._later(delivery, "another worker is sending it")
+            case "mine":
                 payload = {**callback.payload, "job_key": job_key(self._settings.secret_key, callback.job_id)}
                 answer = post(callback.result_url, payload, api_key, self._settings)
+                if answer.error is not None:
+                    self._claims.drop_callback(callback.job_id)
                 self._settle(delivery, callback, answer)
 
     @contextmanager

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, Engine, Row, case, delete, exists, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Row, case, delete, exists, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from consumer.outcome import Outcome
@@ -126,10 +126,22 @@ class Claims:
             mine = (claims.c.job_id == claim.job_id, claims.c.starts == claim.starts, claims.c.outcome.is_(None))
             connection.execute(update(claims).where(*mine).values(**freed, orderly_ends=ends))
 
-    def callback_delivered(self, job_id: str) -> bool:
-        with reading(self._engine) as connection:
-            query = select(claims.c.callback_delivered).where(claims.c.job_id == job_id)
-            return bool(connection.execute(query).scalar_one_or_none())
+    def take_callback(self, job_id: str, for_s: float) -> Literal["mine", "delivered", "busy"]:
+        """The right to send the job's callback, for so long: copies of its message may be with several workers."""
+        with writing(self._engine) as connection:
+            now = _now(connection)
+            free = or_(claims.c.callback_until.is_(None), claims.c.callback_until < now)
+            mine = (claims.c.job_id == job_id, ~claims.c.callback_delivered, free)
+            taken = update(claims).where(*mine).values(callback_until=now + timedelta(seconds=for_s))
+            if connection.execute(taken).rowcount:
+                return "mine"
+            delivered = connection.execute(select(claims.c.callback_delivered).where(claims.c.job_id == job_id)).scalar()
+        return "mine" if delivered is None else "delivered" if delivered else "busy"
+
+    def drop_callback(self, job_id: str) -> None:
+        """It was not taken by the other side: whoever tries again need not wait."""
+        with writing(self._engine) as connection:
+            connection.execute(update(claims).where(claims.c.job_id == job_id).values(callback_until=None))
 
     def mark_callback_delivered(self, job_id: str) -> None:
         with writing(self._engine) as connection:

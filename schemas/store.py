@@ -19,9 +19,9 @@ from schemas.errors import BadSetting, StoreUnavailable
 from schemas.tables import metadata, schema_version
 
 #: The version of `schemas.tables`; a change of the tables adds a step to MIGRATIONS.
-VERSION = 1
+VERSION = 2
 #: Version reached → the statements that reach it from the one before.
-MIGRATIONS: dict[int, tuple[str, ...]] = {}
+MIGRATIONS: dict[int, tuple[str, ...]] = {2: ("ALTER TABLE claims ADD COLUMN callback_until TIMESTAMP",)}
 #: How long a writer waits for another one's transaction; group commits last milliseconds.
 SQLITE_BUSY_MS = 10_000
 #: Any number does, as long as all our processes lock the same: it keeps two starts from creating tables at once.

@@ -134,6 +134,8 @@ claims = Table(
     #: {"kind": …, "data": …, "sequence": …} once the job has ended: what was told, so that it can be told again.
     Column("outcome", JSON(none_as_null=True)),
     Column("callback_delivered", Boolean, nullable=False, default=False, server_default=text("false")),
+    #: Until then somebody is sending the callback: a copy of its message waits.
+    Column("callback_until", DateTime),
     Column("changed_at", DateTime, nullable=False),
     Index("claims_one_running", "resource_key", unique=True, sqlite_where=text("running"), postgresql_where=text("running")),
     Index("claims_changed", "changed_at"),

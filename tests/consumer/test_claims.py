@@ -108,7 +108,7 @@ def test_a_finished_job_tells_the_same_outcome_again(claims: Claims) -> None:
     assert claims.take(mine, "other") == Finished(outcome, callback_delivered=False)
     claims.mark_callback_delivered(mine.job_id)
     assert claims.take(mine, "other") == Finished(outcome, callback_delivered=True)
-    assert claims.callback_delivered(mine.job_id)
+    assert claims.take_callback(mine.job_id, 60) == "delivered"
 
 
 def test_an_expired_claim_is_taken_over_and_its_owner_has_lost_it(claims: Claims, engine: Engine) -> None:
@@ -214,3 +214,16 @@ def test_old_claims_are_forgotten_but_not_those_of_running_or_dead_jobs(claims: 
     assert isinstance(claims.take(young, "me"), Finished)
     assert claims.take(running, "me") == Busy()
     assert isinstance(claims.take(dead, "me"), Finished)
+
+
+def test_a_callback_is_sent_by_one_worker_at_a_time_and_once(engine: Engine) -> None:
+    first, second = (Claims(engine, lease_s=5, max_starts=3) for _ in range(2))
+    job = Job(job_id="called-back", job_type="echo")
+    first.conclude(job, Kind.COMPLETE, {"data": None})
+    assert [first.take_callback(job.job_id, 60), second.take_callback(job.job_id, 60)] == ["mine", "busy"]
+    first.drop_callback(job.job_id)
+    assert second.take_callback(job.job_id, 0) == "mine"
+    assert first.take_callback(job.job_id, 60) == "mine"
+    first.mark_callback_delivered(job.job_id)
+    assert second.take_callback(job.job_id, 60) == "delivered"
+    assert second.take_callback("nobody knows it", 60) == "mine"
