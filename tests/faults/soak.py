@@ -31,11 +31,18 @@ from tests.faults.own_postgresql import OwnPostgresql
 from tests.services import PrivateBroker
 
 PREFIX = "soak"
-VARIABLES = {"DATAPUSHER_VHOST_PREFIX": PREFIX, "DATAPUSHER_MAX_STARTS": "100", "DATAPUSHER_LEASE": "5"}
+VARIABLES = {
+    "DATAPUSHER_VHOST_PREFIX": PREFIX,
+    "DATAPUSHER_MAX_STARTS": "100",
+    "DATAPUSHER_LEASE": "5",
+    "DATAPUSHER_CALLBACK_TIMEOUT": "5",
+}
 #: Jobs that may wait at a time: the load follows what the machine does.
 BACKLOG = 20
 BROKER_EACH = 20
 SAMPLE_EVERY_S = 2.0
+#: Copies of callbacks wait until it is certain that nobody is sending them.
+EMPTY_WITHIN_S = 30.0
 #: Growth of a veteran from the second quarter of the run to its last that is no leak.
 ALLOWED_GROWTH, ALLOWED_FDS = 0.25, 10
 
@@ -182,8 +189,12 @@ def left_in_queues(service: Service) -> dict[str, int]:
     bus = connect(environment.get("DATAPUSHER_BROKER_URL", "embedded:"), queues, url)
     try:
         wait_until(lambda: bus.connected, "the bus is there")
-        depths = {queue.name: bus.depth(queue.name) for queue in queues.queues}
-        return {name: depth for name, depth in depths.items() if depth}
+        deadline = time.monotonic() + EMPTY_WITHIN_S
+        while (left := {one.name: depth for one in queues.queues if (depth := bus.depth(one.name))}) and (
+            time.monotonic() < deadline
+        ):
+            time.sleep(0.5)
+        return left
     finally:
         bus.close()
 

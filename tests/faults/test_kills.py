@@ -18,7 +18,7 @@ KILLS = int(os.environ.get("FAULTS_KILLS", "50"))
 #: Each load takes at least so long, so that kills meet it.
 LOAD_S = 0.4
 #: Random kills may meet one job often; what MAX_STARTS does is another test's matter.
-PATIENT = {"DATAPUSHER_MAX_STARTS": "100", "DATAPUSHER_LEASE": "3"}
+PATIENT = {"DATAPUSHER_MAX_STARTS": "100", "DATAPUSHER_LEASE": "3", "DATAPUSHER_CALLBACK_TIMEOUT": "5"}
 
 
 @pytest.mark.timeout(900)
