@@ -25,7 +25,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
 from gateway import queries as gateway_queries  # noqa: E402
-from gateway.ui import job_search, queries  # noqa: E402
+from gateway.ui import charts, job_search, pages, queries  # noqa: E402
 from gateway.ui.job_search import Place, Wanted  # noqa: E402
 from schemas.store import open_store, reading, store_url  # noqa: E402
 from schemas.tables import jobs  # noqa: E402
@@ -185,8 +185,8 @@ def _views(engine: Engine, count: int) -> dict[str, View]:
     }  # fmt: skip
     views: dict[str, View] = {f"jobs: {name}": partial(_jobs, wanted=wanted) for name, wanted in lists.items()}
     return views | {
-        "overview, hour": lambda connection: queries.activity(connection, _now(), _now() - timedelta(hours=1)),
-        "overview, day": lambda connection: queries.activity(connection, _now(), _now() - timedelta(days=1)),
+        "overview, hour": lambda connection: queries.activity(connection, _now(), _edges(pages.RANGES["hour"])),
+        "overview, day": lambda connection: queries.activity(connection, _now(), _edges(pages.RANGES["day"])),
         "job": lambda connection: _job(connection, random.choice(some)),
         "resource": lambda connection: queries.newest_loads(connection, RESOURCE, 30),
     }
@@ -195,6 +195,10 @@ def _views(engine: Engine, count: int) -> dict[str, View]:
 def _jobs(connection: Connection, wanted: Wanted) -> None:
     job_search.find(connection, wanted)
     queries.known_ckans(connection)
+
+
+def _edges(shown: pages.Range) -> list[datetime]:
+    return charts.edges(_now() - shown.span, _now(), shown.width)
 
 
 def _job(connection: Connection, job_id: str) -> None:

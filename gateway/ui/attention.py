@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 
 from gateway.ui import words
 from gateway.ui.bus_view import QueueView
-from gateway.ui.job_search import GROUPS
 from gateway.ui.queries import Activity
 
 #: A job that waits so long, an outbox row that is not published for so long: something stands still.
@@ -42,12 +41,6 @@ class Facts:
     activity: Activity
     #: Longest that one attempt may run.
     job_timeout_s: float
-
-    @property
-    def last_hour(self) -> tuple[int, int]:
-        """Jobs that ended in it: all, and those that failed."""
-        hour = [each for each in self.activity.minutes if each[0] > self.now - timedelta(minutes=61)]
-        return sum(count for _, _, count in hour), sum(count for _, state, count in hour if state in GROUPS["failed"])
 
 
 def notices(facts: Facts) -> list[Notice]:
@@ -106,7 +99,7 @@ def _dead(facts: Facts) -> Iterator[Notice]:
 
 
 def _failures(facts: Facts) -> Iterator[Notice]:
-    ended, failed = facts.last_hour
+    ended, failed = facts.activity.last_hour.all, facts.activity.last_hour.failed
     if failed >= MANY_FAILURES and failed >= ended * FAILURE_SHARE:
         yield Notice("look", f"{failed:,} of the {ended:,} jobs that ended in the last hour failed ({failed / ended:.0%}).",
                      "jobs?state=failed", "Failed jobs")  # fmt: skip

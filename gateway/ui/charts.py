@@ -1,10 +1,12 @@
 """Charts as inline SVG, drawn on the server. Colours are the style sheet's, by class: the policy allows no style in pages."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from markupsafe import Markup, escape
+
+from gateway.ui.queries import Ended
 
 #: Units of the drawing; it is stretched to its place.
 WIDTH, HEIGHT = 600, 100
@@ -24,47 +26,10 @@ class Bar:
         return sum(amount for _, amount in self.parts)
 
 
-@dataclass(frozen=True, slots=True)
-class Bucket:
-    """Jobs that ended within a span of time."""
-
-    start: datetime
-    complete: int
-    #: State -> count, of the other ends.
-    others: Mapping[str, int]
-
-    @property
-    def failed(self) -> int:
-        return self.others.get("error", 0) + self.others.get("dead", 0)
-
-    @property
-    def cancelled(self) -> int:
-        return self.others.get("cancelled", 0)
-
-    @property
-    def ended(self) -> int:
-        return self.complete + sum(self.others.values())
-
-
-def buckets(
-    minutes: Sequence[tuple[datetime, str, int]], since: datetime, until: datetime, width: timedelta
-) -> tuple[Bucket, ...]:
-    """*minutes* (start, state, count) put together into spans of *width* that cover *since* to *until*."""
-    ends: dict[datetime, dict[str, int]] = {}
-    for minute, state, count in minutes:
-        start = floor(minute, width)
-        ends.setdefault(start, {})[state] = ends.get(start, {}).get(state, 0) + count
-    found, start = [], floor(since, width)
-    while start <= until:
-        counts = ends.get(start, {})
-        others = {state: count for state, count in counts.items() if state != "complete"}
-        found.append(Bucket(start, counts.get("complete", 0), others))
-        start += width
-    return tuple(found)
-
-
-def floor(moment: datetime, width: timedelta) -> datetime:
-    return moment - (moment - datetime.min) % width
+def edges(since: datetime, until: datetime, width: timedelta) -> list[datetime]:
+    """Where spans of *width* begin that cover *since* to *until*, and where the last one ends; at full minutes and hours."""
+    first = since - (since - datetime.min) % width
+    return [first + number * width for number in range((until - first) // width + 2)]
 
 
 def bars(title: str, shown: Sequence[Bar]) -> Markup:
@@ -98,7 +63,7 @@ def _rect(kind: str, x: float, y: float, width: float, height: float) -> Markup:
     )
 
 
-def ended_bars(shown: Sequence[Bucket]) -> list[Bar]:
+def ended_bars(shown: Sequence[Ended]) -> list[Bar]:
     return [
         Bar(
             _words(each),
@@ -108,10 +73,10 @@ def ended_bars(shown: Sequence[Bucket]) -> list[Bar]:
     ]
 
 
-def failed_bars(shown: Sequence[Bucket]) -> list[Bar]:
+def failed_bars(shown: Sequence[Ended]) -> list[Bar]:
     return [Bar(_words(each), (("failed", each.failed),)) for each in shown]
 
 
-def _words(bucket: Bucket) -> str:
-    cancelled = f", {bucket.cancelled} cancelled" if bucket.cancelled else ""
-    return f"{bucket.start:%d %b %H:%M}: {bucket.complete} complete, {bucket.failed} failed{cancelled}"
+def _words(span: Ended) -> str:
+    cancelled = f", {span.cancelled} cancelled" if span.cancelled else ""
+    return f"{span.start:%d %b %H:%M}: {span.complete} complete, {span.failed} failed{cancelled}"

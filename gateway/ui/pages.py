@@ -1,6 +1,7 @@
 """The pages that are only looked at: overview, jobs, one job, one resource."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -12,9 +13,8 @@ from gateway.jobs import known_id
 from gateway.submission import Refused
 from gateway.ui import charts, drift, job_search, queries, words
 from gateway.ui.attention import Facts, notices
-from gateway.ui.charts import Bucket
 from gateway.ui.job_search import GROUPS, Place, Wanted
-from gateway.ui.queries import Activity
+from gateway.ui.queries import Activity, Ended
 from gateway.ui.timeline import life
 from gateway.ui.visit import Visit
 from schemas.messages import State
@@ -50,13 +50,13 @@ RANGES = {
 async def overview(visit: Visit) -> web.Response:
     """`/ui`: is all well, and if not, where to look."""
     shown, moment = RANGES.get(visit.request.query.get("range", ""), RANGES["hour"]), now()
-    since = charts.floor(moment - shown.span, shown.width)
-    activity, queues = await asyncio.gather(visit.service.store.read(queries.activity, moment, since), visit.bus.queues())
+    edges = charts.edges(moment - shown.span, moment, shown.width)
+    activity, queues = await asyncio.gather(visit.service.store.read(queries.activity, moment, edges), visit.bus.queues())
     facts = Facts(moment, visit.bus.connected, queues, activity, visit.service.settings.job_timeout)
     values = {
         "facts": facts, "activity": activity, "notices": notices(facts), "counted": queries.COUNTED, "queues": queues,
         "rates": rates(activity), "ranges": RANGES, "shown": shown, "now": moment,
-        **_drawn(charts.buckets(activity.minutes, since, moment, shown.width), shown),
+        **_drawn(activity.spans, shown),
     }  # fmt: skip
     return visit.render("overview.html", values)
 
@@ -68,20 +68,19 @@ def rates(activity: Activity) -> dict[str, tuple[float, float]]:
     return {each: (activity.accepted.get(each, 0) / minutes, activity.ended.get(each, 0) / minutes) for each in types}
 
 
-def _drawn(buckets: tuple[Bucket, ...], shown: Range) -> dict[str, object]:
-    ended, failed = sum(each.ended for each in buckets), sum(each.failed for each in buckets)
-    complete = sum(each.complete for each in buckets)
+def _drawn(spans: Sequence[Ended], shown: Range) -> dict[str, object]:
+    ended, failed = sum(each.all for each in spans), sum(each.failed for each in spans)
+    complete = sum(each.complete for each in spans)
     per = words.span(shown.width.total_seconds())
     return {
-        "buckets": buckets,
         "ended": ended,
         "failed": failed,
-        "most_ended": max(each.ended for each in buckets),
-        "most_failed": max(each.failed for each in buckets),
+        "most_ended": max(each.all for each in spans),
+        "most_failed": max(each.failed for each in spans),
         "per": per,
         "ended_chart": charts.bars(f"Jobs ended in {shown.words}, per {per}: {complete} complete, {failed} failed",
-                                   charts.ended_bars(buckets)),
-        "failed_chart": charts.bars(f"Jobs failed in {shown.words}, per {per}: {failed}", charts.failed_bars(buckets)),
+                                   charts.ended_bars(spans)),
+        "failed_chart": charts.bars(f"Jobs failed in {shown.words}, per {per}: {failed}", charts.failed_bars(spans)),
     }  # fmt: skip
 
 

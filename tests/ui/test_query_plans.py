@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -40,7 +41,7 @@ def test_no_query_reads_all_jobs_or_all_claims(engine: Engine, stored: list[Foun
         for wanted in WANTED:
             find(connection, replace(wanted, before=stored[9].place))
             find(connection, replace(wanted, after=stored[9].place))
-        queries.activity(connection, START, START)
+        queries.activity(connection, START, [START, START + timedelta(hours=1)])
         queries.known_ckans(connection)
         queries.newest_loads(connection, "r1", 30)
         queries.job_facts(connection, "j001")
