@@ -3,12 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import pairwise
 
-from sqlalchemy import ColumnElement, Connection, Subquery, func, literal, literal_column, select, union_all
+from sqlalchemy import ColumnElement, Connection, DateTime, Subquery, bindparam, func, literal, literal_column, select, text
 
 from gateway.queries import outbox_depth
-from gateway.ui.job_search import GROUPS
 from schemas.messages import Json, State
 from schemas.tables import cancellations, ckan_key, claims, jobs, rejects
 
@@ -25,6 +23,14 @@ RATE_SPAN = timedelta(minutes=5)
 CLOCKS_DIFFER = timedelta(minutes=1)
 #: The states whose jobs are not at rest, and the dead, which somebody should look at.
 COUNTED_STATES = (State.QUEUED, State.RUNNING, State.RETRYING, State.DEAD)
+
+
+#: As text: a hundred of them take SQLAlchemy longer to put together than a database to answer.
+ENDED_IN_RANGE = """
+    SELECT {start}, count(*) FILTER (WHERE state = 'complete'), count(*) FILTER (WHERE state IN ('error', 'dead')),
+           count(*) FILTER (WHERE state = 'cancelled')
+    FROM jobs WHERE finished_at >= :edge_{start} AND finished_at < :edge_{stop}
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,13 +129,14 @@ class Reject:
 
 def activity(connection: Connection, now: datetime, edges: Sequence[datetime]) -> Activity:
     """All the overview shows of the store; jobs that ended from each of *edges* to the next."""
+    minute = now.replace(second=0, microsecond=0)
     return Activity(
         counts=few_by_state(connection),
         oldest=oldest_waiting(connection),
         accepted=accepted_since(connection, now - RATE_SPAN),
         ended=ended_since(connection, now - RATE_SPAN),
         spans=ended_between(connection, edges),
-        last_hour=ended_between(connection, (now - timedelta(hours=1), now + CLOCKS_DIFFER))[0],
+        last_hour=ended_between(connection, (minute - timedelta(hours=1), now + CLOCKS_DIFFER))[0],
         running=running(connection),
         outbox=outbox_depth(connection),
     )
@@ -172,13 +179,12 @@ def _by_type(connection: Connection, found: Subquery) -> dict[str, int]:
 def ended_between(connection: Connection, edges: Sequence[datetime]) -> tuple[Ended, ...]:
     """What ended from each edge to the next. Counted range by range along the index, which sorts nothing: measured with
     33,000 jobs, 4 ms on SQLite where a GROUP BY takes 14."""
-    ways = (("complete",), GROUPS["failed"], ("cancelled",))
-    counts = [func.count(jobs.c.state).filter(jobs.c.state.in_(states)) for states in ways]
-    ranges = [
-        select(literal(number), *counts).where(jobs.c.finished_at >= start, jobs.c.finished_at < stop)
-        for number, (start, stop) in enumerate(pairwise(edges))
-    ]
-    found = sorted(tuple(row) for row in connection.execute(union_all(*ranges)))
+    if connection.dialect.name == "postgresql":
+        # Else it starts parallel workers for so many arms, which takes 60 ms for 5 ms of work.
+        connection.execute(text("SET LOCAL max_parallel_workers_per_gather = 0"))
+    ranges = " UNION ALL ".join(ENDED_IN_RANGE.format(start=number, stop=number + 1) for number in range(len(edges) - 1))
+    bound = [bindparam(f"edge_{number}", edge, DateTime) for number, edge in enumerate(edges)]
+    found = sorted(tuple(row) for row in connection.execute(text(ranges).bindparams(*bound)))
     return tuple(Ended(edges[number], *ended) for number, *ended in found)
 
 
