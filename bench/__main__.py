@@ -19,8 +19,9 @@ def main() -> int:
     failed = []
     for name in sys.argv[1:] or ALL:
         print(f"\n=== bench/{name}.py", flush=True)
-        command = [sys.executable, "-m", f"bench.{name}"]
-        if subprocess.run(command, cwd=HERE.parent, check=False).returncode:
+        command = [sys.executable, str(HERE / f"{name}.py")]
+        environment = {**os.environ, "PYTHONPATH": str(HERE.parent)}
+        if subprocess.run(command, cwd=HERE.parent, env=environment, check=False).returncode:
             failed.append(name)
     _note_machine()
     print(f"\nbench/results.json is up to date; failed: {', '.join(failed) or 'none'}")
