@@ -38,6 +38,7 @@ ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/health/ready", health.ready),
     ("GET", "/metrics", health.metrics),
     ("GET", "/openapi.json", pages.openapi),
+    ("GET", "/asyncapi.json", pages.asyncapi),
 )
 
 

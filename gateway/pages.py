@@ -10,6 +10,7 @@ from gateway.auth import COOKIE, SESSION_S
 from gateway.queries import STATES_OF_STATUS
 from gateway.service import Service, service_of
 from gateway.submission import Refused
+from schemas import documents
 
 #: Word for word what the old service said, up to the address.
 HELP = "\n        Get help at:\n        http://ckan-service-provider.readthedocs.org/."
@@ -66,6 +67,10 @@ async def logout(request: web.Request) -> web.Response:
 
 async def openapi(request: web.Request) -> web.StreamResponse:
     return web.FileResponse(OPENAPI, headers={"Content-Type": "application/json"})
+
+
+async def asyncapi(request: web.Request) -> web.Response:
+    return web.json_response(documents.asyncapi())
 
 
 async def _form(request: web.Request) -> tuple[str, str]:

@@ -64,7 +64,7 @@ def test_the_document_holds_together() -> None:
 
 @pytest.mark.parametrize("key", [SECRET, None])
 @pytest.mark.parametrize(
-    "path", ["/", "/status", "/user", "/job", "/health/live", "/health/ready", "/metrics", "/openapi.json"]
+    "path", ["/", "/status", "/user", "/job", "/health/live", "/health/ready", "/metrics", "/openapi.json", "/asyncapi.json"]
 )
 def test_what_routes_without_a_job_answer_is_documented(gateway: GatewayThread, path: str, key: str | None) -> None:
     gateway.accepted()
