@@ -8,7 +8,10 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 import requests
 from urllib3.exceptions import HTTPError
 
+from consumer.hook_guard import guard_of, is_ckans
+from consumer.push.address_guard import AddressGuard, AddressRefused
 from consumer.push.api_key import token_header
+from consumer.push.guarded_adapter import GuardedAdapter
 from consumer.url_map import internal_url
 from schemas.errors import JobError
 from schemas.messages import Json
@@ -40,15 +43,23 @@ def post(url: str, payload: Mapping[str, Json], api_key: str, settings: Settings
     body = json.dumps(payload).encode()
     target = internal_url(url, settings.ckan_url_map)
     try:
-        return _follow(target, body, token, settings)
+        return _follow(target, body, token, settings, trusted=is_ckans(target, payload, settings))
+    except AddressRefused:
+        return Answer(None, f"{_shown(target)} {_NOT_PUBLIC}", passing=False)
     except (requests.RequestException, HTTPError, OSError, ValueError) as error:
         # urllib3's and ValueErrors pass through requests for odd addresses, and while a body is read.
         return Answer(None, f"{_shown(target)} did not take the callback: {_reason(error, settings)}")
 
 
-def _follow(url: str, body: bytes, token: tuple[str, str] | None, settings: Settings) -> Answer:
+_NOT_PUBLIC = (
+    "is not an address of the public Internet, nor an action of the job's CKAN (metadata.ckan_url). An administrator can"
+    " allow its host with the setting DATAPUSHER_ALLOWED_NETWORKS, and then replay the callback."
+)
+
+
+def _follow(url: str, body: bytes, token: tuple[str, str] | None, settings: Settings, *, trusted: bool) -> Answer:
     for _ in range(MOST_REDIRECTS):
-        answer, location = _once(url, body, token, settings)
+        answer, location = _once(url, body, token, settings, guard_of(url, settings, trusted=trusted))
         if not location:
             return answer
         target = urljoin(url, location)
@@ -58,11 +69,13 @@ def _follow(url: str, body: bytes, token: tuple[str, str] | None, settings: Sett
     return Answer(answer.status, f"{_shown(url)} redirects without end")
 
 
-def _once(url: str, body: bytes, token: tuple[str, str] | None, settings: Settings) -> tuple[Answer, str]:
+def _once(url: str, body: bytes, token: tuple[str, str] | None, settings: Settings, guard: AddressGuard) -> tuple[Answer, str]:
     """The answer, and where it redirects to, if it does."""
     with requests.Session() as session:
         # Proxies and passwords come from the settings alone; ~/.netrc would replace our Authorization.
         session.trust_env = False
+        for prefix in ("http://", "https://"):
+            session.mount(prefix, GuardedAdapter(guard))
         with session.post(
             url,
             body,

@@ -43,6 +43,8 @@ class Settings:
     keep_jobs_age: int = setting(14, "Age from which `DELETE /job` removes finished jobs when it names none.", unit="days")
     legacy_timezone: str = setting("UTC", "Time zone of timestamps in answers: the one CKAN's host runs in.")
     metrics: bool = setting(True, "Whether `GET /metrics` answers.")
+    metrics_port: int = setting(0, "Port on which a worker or a recorder serves `/metrics`, `/health/live` and "
+                                "`/health/ready`; 0 for none. The gateway has them on its own port.")  # fmt: skip
 
     # Store and bus
     data_dir: str = setting("~/.datapusher", "Folder for the default store and the generated secret.", section="Store and bus")
@@ -70,6 +72,9 @@ class Settings:
     )
     busy_delay: float = setting(2.0, "Wait before a job looks again whether its resource is free.", unit="seconds")
     lease: float = setting(30.0, "How long a worker's claim on a resource outlives its last renewal.", unit="seconds")
+    worker_beat: float = setting(
+        10.0, "How often a worker tells that it lives; after three missed beats it is taken for gone.", unit="seconds"
+    )
     drain_timeout: float = setting(
         60.0, "How long SIGTERM waits for running jobs before they go back to the queue.", unit="seconds"
     )
@@ -90,8 +95,8 @@ class Settings:
     download_headers: str = setting("", "Headers for single hosts, as `host=Header: value`, separated by `;`.", secret=True)
     user_agent: str = setting("Data Pusher (+https://ckan.org)", "User-Agent of every request.")
     ssl_verify: bool = setting(True, "Whether TLS certificates are checked.")
-    allowed_networks: str = setting("", "Networks (CIDR) and hosts that files may be fetched from although they are not "
-                                    "public, comma-separated.")  # fmt: skip
+    allowed_networks: str = setting("", "Networks (CIDR) and hosts that files may be fetched from and callbacks posted to "
+                                    "although they are not public, comma-separated; CKAN's own need not be named.")  # fmt: skip
     ckan_url_map: str = setting("", "Where CKAN is really reached, as `public=internal` pairs, comma-separated.")
     max_expansion_ratio: int = setting(200, "Largest ratio of unpacked to packed size of an archive.")
     max_expanded_length: int = setting(17_179_869_184, "Largest unpacked size of an archive.", unit="bytes")

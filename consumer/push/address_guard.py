@@ -1,4 +1,4 @@
-"""Which network addresses a file may be fetched from (the guard against server-side request forgery).
+"""Which network addresses may be asked (the guard against server-side request forgery): for files, callbacks and CKAN.
 
 The guard resolves a name once, checks every address, and connects to a checked address: a name whose
 answer changes between the check and the connection gains nothing.
@@ -24,6 +24,8 @@ DEFAULT_PORTS = {"http": 80, "https": 443, "ftp": 21}
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052
 IPV4_COMPATIBLE = ipaddress.IPv6Network("::/96")  # RFC 4291, deprecated, still routed by some
 LOCAL_NAT64 = ipaddress.IPv6Network("64:ff9b:1::/48")  # RFC 8215: never public
+#: Where clouds tell a machine its credentials: all of link-local, and what AWS (over IPv6) and Alibaba use. No CKAN is there.
+METADATA = tuple(map(ipaddress.ip_network, ("169.254.0.0/16", "fe80::/10", "fd00:ec2::254/128", "100.100.100.200/32")))
 
 
 class AddressRefused(JobError):
@@ -79,7 +81,7 @@ class AddressGuard:
     """Opens connections to allowed addresses only.
 
     *allowed* is a list of CIDRs, addresses and host names (`.example.org` stands for every name below it);
-    *origins* are URLs whose scheme, host and port may lie anywhere: CKAN's own.
+    *origins* are URLs whose scheme, host and port may lie anywhere but where clouds keep credentials: CKAN's own.
     """
 
     allowed: Iterable[str] = ()
@@ -131,14 +133,18 @@ class AddressGuard:
     def allows(self, origin: Origin, address: str) -> bool:
         """Whether *origin* may be connected to at *address* (an IP address as text)."""
         ip = ipaddress.ip_address(address.partition("%")[0])
-        if origin in self._origins or self._allowed_host(origin.host):
-            return True
         candidates = (ip, *_carried(ip))
-        return is_public(ip) or any(one in network for one in candidates for network in self._networks)
+        if self._allowed_host(origin.host) or _any_in(candidates, self._networks):
+            return True
+        return is_public(ip) or (origin in self._origins and not _any_in(candidates, METADATA))
 
     def _allowed_host(self, host: str) -> bool:
         labels = host.split(".")
         return host in self._hosts or any("." + ".".join(labels[n:]) in self._hosts for n in range(1, len(labels)))
+
+
+def _any_in(addresses: Iterable[IPAddress], networks: Sequence[IPNetwork]) -> bool:
+    return any(address in network for address in addresses for network in networks)
 
 
 def _network(text: str) -> IPNetwork | None:

@@ -13,14 +13,16 @@ import orjson
 import requests
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
+from consumer.push.address_guard import AddressGuard, AddressRefused
 from consumer.push.api_key import token_header
-from consumer.push.ckan_answers import NotFound, Refused, Unanswered, result_of
+from consumer.push.ckan_answers import NotCkan, NotFound, Refused, Unanswered, result_of
 from consumer.push.ckan_table import existing_table, has_indexes, key_in_refusal
+from consumer.push.guarded_adapter import GuardedAdapter
 from consumer.push.load import Existing
 from consumer.url_map import internal_url
 from schemas.errors import JobError, Transient
 from schemas.messages import Json
-from schemas.settings import Settings
+from schemas.settings import Settings, words
 
 #: Waits for a resource that CKAN is still saving: it may not be there yet, or its file's URL not be complete.
 RESOURCE_DELAYS_S = (0.5, 1.0, 2.0, 4.0)
@@ -40,6 +42,8 @@ class CkanSettings:
     user_agent: str = "Data Pusher (+https://ckan.org)"
     #: CKAN_URL_MAP: `public=internal` pairs of base addresses (url_map.internal_url).
     url_map: str = ""
+    #: ALLOWED_NETWORKS: needed only where clouds keep credentials; any other private network may have a CKAN.
+    allowed_networks: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, settings: Settings) -> "CkanSettings":
@@ -48,6 +52,7 @@ class CkanSettings:
             verify=settings.ssl_verify,
             user_agent=settings.user_agent,
             url_map=settings.ckan_url_map,
+            allowed_networks=words(settings.allowed_networks),
         )
 
 
@@ -82,6 +87,8 @@ class Ckan:
         #: Where CKAN is really asked: *url*, or what CKAN_URL_MAP has for it.
         self.internal_url = internal_url(self.url, self._settings.url_map)
         self._token = token_header(api_key)
+        #: Whether CKAN has answered as CKAN does. What is no answer of CKAN's then, is a server's in front of it that gave up.
+        self._known = False
 
     def resource(self, resource_id: str, wait: Wait = time.sleep) -> Resource:
         """resource_show, patiently: CKAN may tell of a resource before it is saved, or of an upload before its file is.
@@ -93,7 +100,7 @@ class Ckan:
                 resource = self._resource(resource_id)
                 if resource.url_type != "upload" or urlsplit(resource.url).scheme:
                     return resource
-            except (NotFound, Transient):
+            except (NotFound, NotCkan, Transient):
                 pass
             wait(delay_s)
         return self._with_file_url(self._resource(resource_id))
@@ -153,7 +160,14 @@ class Ckan:
         response = self._post(url, body)
         if response.is_redirect:
             response = self._post(self._secure(url, response), body)
-        return result_of(response, action, len(body))
+        try:
+            result = result_of(response, action, len(body))
+        except NotCkan as error:
+            if self._known:
+                raise Unanswered(error.message) from error
+            raise
+        self._known = True
+        return result
 
     def _post(self, url: str, body: bytes) -> requests.Response:
         settings = self._settings
@@ -165,9 +179,15 @@ class Ckan:
             with requests.Session() as session:
                 # Proxies and passwords come from the settings alone, never from the environment or ~/.netrc.
                 session.trust_env = False
+                for scheme in ("http://", "https://"):
+                    session.mount(scheme, GuardedAdapter(AddressGuard(settings.allowed_networks, (url,))))
                 return session.post(
                     url, body, headers=headers, timeout=settings.timeout_s, verify=settings.verify, allow_redirects=False
                 )
+        except AddressRefused as error:
+            raise JobError(
+                f"CKAN cannot be at {self.internal_url}: its address is one where clouds keep credentials."
+            ) from error
         except (requests.RequestException, OSError, UnicodeError) as error:
             raise self._unreachable(error) from error
 

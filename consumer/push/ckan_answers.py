@@ -33,6 +33,10 @@ class NotFound(JobError):
     """CKAN has no such resource, or the DataStore no such table."""
 
 
+class NotCkan(JobError):
+    """What answers is not CKAN's API: a wrong address, or a server in front of CKAN that has its own page for a moment."""
+
+
 class TooLarge(JobError):
     """CKAN or the server in front of it does not take a request of this size."""
 
@@ -44,7 +48,7 @@ class Unanswered(Transient):
 def result_of(response: requests.Response, action: str, sent_bytes: int) -> Json:
     """The `result` of an answer.
 
-    Raises: Refused, NotFound, TooLarge or a plain JobError; Transient (429) or Unanswered (5xx, broken answers).
+    Raises: Refused, NotFound, NotCkan, TooLarge or a plain JobError; Transient (429) or Unanswered (5xx, broken answers).
     """
     body = _parsed(response)
     if response.status_code == 200 and body is not None and body.get("success") is True:
@@ -86,7 +90,7 @@ def _error(response: requests.Response, body: Mapping[str, Json] | None, action:
     if status >= 500 or status == 408:
         return Unanswered(_passing(response, action), retry_after_s=retry_after_s(response.headers.get("Retry-After")))
     if body is None or "success" not in body:
-        return JobError(_not_ckan(response, action), details=details)
+        return NotCkan(_not_ckan(response, action), details=details)
     return _refusal(status, body.get("error"), action, details)
 
 

@@ -1,21 +1,18 @@
 """One HTTP request for a file, and its body to disk; redirects are answered, not followed."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urljoin, urlsplit
 
 import requests
 import urllib3
-from requests.adapters import HTTPAdapter
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
-from consumer.push.address_guard import AddressGuard, Origin
+from consumer.push.address_guard import AddressGuard
 from consumer.push.download import Body, Download, FetchSettings, OnProgress, Source, shown_url
+from consumer.push.guarded_adapter import GuardedAdapter
 from consumer.push.retry_after import retry_after_s
 from schemas.errors import JobError, Transient
 
@@ -69,7 +66,7 @@ def _session(settings: FetchSettings, guard: AddressGuard) -> requests.Session:
     if settings.proxy:
         session.proxies = {"http": settings.proxy, "https": settings.proxy}
     for prefix in ("http://", "https://"):
-        session.mount(prefix, _GuardedAdapter(guard))
+        session.mount(prefix, GuardedAdapter(guard))
     return session
 
 
@@ -191,58 +188,3 @@ def _unquoted(text: str, encoding: str) -> str:
         return unquote(text, encoding, "replace")
     except LookupError:
         return unquote(text)
-
-
-class _GuardedAdapter(HTTPAdapter):
-    """Connects through the guard. With a proxy the connection goes to the proxy, whose address is the
-    administrator's choice; then the caller checks the host before asking (`fetch`)."""
-
-    def __init__(self, guard: AddressGuard) -> None:
-        self._guard = guard
-        super().__init__(max_retries=0)
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = {
-            "http": partial(_pool, urllib3.HTTPConnectionPool, partial(_GuardedHTTP, guard=self._guard)),
-            "https": partial(_pool, urllib3.HTTPSConnectionPool, partial(_GuardedHTTPS, guard=self._guard)),
-        }
-
-
-def _pool(kind: Callable[..., Any], connection: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    pool = kind(*args, **kwargs)
-    pool.ConnectionCls = connection
-    return pool
-
-
-class _GuardedHTTP(HTTPConnection):
-    scheme = "http"
-
-    def __init__(self, *args: Any, guard: AddressGuard, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._guard = guard
-
-    def _new_conn(self) -> Any:
-        return _open(self, self.scheme, self._guard)
-
-
-class _GuardedHTTPS(HTTPSConnection):
-    scheme = "https"
-
-    def __init__(self, *args: Any, guard: AddressGuard, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._guard = guard
-
-    def _new_conn(self) -> Any:
-        return _open(self, self.scheme, self._guard)
-
-
-def _open(connection: HTTPConnection, scheme: str, guard: AddressGuard) -> Any:
-    """The socket of *connection*; errors in the form urllib3 expects of `_new_conn`."""
-    timeout_s = connection.timeout
-    try:
-        return guard.connect(Origin(scheme, connection.host.strip("[]").lower(), connection.port), timeout_s)
-    except TimeoutError as error:
-        raise ConnectTimeoutError(connection, f"no connection within {timeout_s} s") from error
-    except OSError as error:
-        raise NewConnectionError(connection, str(error)) from error

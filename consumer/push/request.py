@@ -89,6 +89,8 @@ def _required(values: Mapping[str, Json], key: str, what: str) -> str:
 def _web_address(url: str) -> str:
     if not url.lower().startswith(("http://", "https://")):
         raise JobError(f"The job's ckan_url is not a web address: it has to start with http:// or https://, not be {url!r}.")
+    if "?" in url or "#" in url:  # the path of an action, put behind it, would not be asked for
+        raise JobError(f"The job's ckan_url has to be an address without ? and #: {url!r}.")
     return url
 
 

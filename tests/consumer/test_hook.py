@@ -6,7 +6,7 @@ from schemas.messages import Json
 from schemas.settings import Settings
 from tests.consumer.hook_server import Answer, HookServer
 
-SETTINGS = Settings(callback_timeout=0.5)
+SETTINGS = Settings(callback_timeout=0.5, allowed_networks="127.0.0.0/8")
 PAYLOAD: dict[str, Json] = {"status": "complete", "metadata": {"resource_id": "r", "n": 1.5}}
 
 

@@ -35,6 +35,7 @@ ENDS = (Kind.COMPLETE, Kind.ERROR, Kind.CANCELLED, Kind.DEAD)
 QUICK = Settings(
     job_modules=MODULE, slots=2, secret_key="a secret", lease=2.0, busy_delay=0.2, retry_delays="0.2,0.5",
     callback_delays="0.2,0.5", callback_timeout=0.5, max_starts=2, max_attempts=3, job_timeout=20, drain_timeout=5,
+    allowed_networks="127.0.0.0/8",
 )  # fmt: skip
 JOB_TYPES = (
     "echo", "logs", "stream", "refuses", "stumbles", "never_ready", "has_bug", "exits", "segfaults", "loops", "eats_memory",

@@ -23,7 +23,14 @@ WRONG: Mapping[str, Mapping[str, Any]] = {
     "no answer, but done": {"drop": True, "after": True},
     "slow": {"status": None, "delay_s": 4.0},
     "half an answer": {"status": None, "cut_after_bytes": 30},
+    "a page of somebody else": {
+        "status": 200,
+        "body": b"<html>\xff\x00 back in a minute",
+        "headers": {"Content-Type": "text/html"},
+    },
 }
+#: What is no file's server's fault: a page with status 200 is what it gives.
+OF_CKAN_ONLY = ("somebody's page",)
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +54,8 @@ def fresh(ledger: Ledger) -> None:
 @pytest.mark.parametrize("wrong", WRONG)
 @pytest.mark.parametrize("action", ["resource_show", "download", "datastore_create", "datastore_upsert"])
 def test_what_ckan_does_wrong_once_leaves_every_row_there_once(ledger: Ledger, action: str, wrong: str) -> None:
+    if action == "download" and wrong in OF_CKAN_ONLY:
+        pytest.skip("it is what the file holds")
     ledger.ckan.fail(action, **{"times": 1, **WRONG[wrong]})
     entry = ledger.submit(rows=30)
     account = ledger.settle()
@@ -55,8 +64,8 @@ def test_what_ckan_does_wrong_once_leaves_every_row_there_once(ledger: Ledger, a
 
 
 @pytest.mark.parametrize("action", ["resource_show", "datastore_create", "datastore_upsert"])
-def test_what_is_no_answer_of_ckan_at_all_ends_the_job_in_words_that_say_whose_it_was(ledger: Ledger, action: str) -> None:
-    ledger.ckan.fail(action, status=200, body=b"<html>\xff\x00 not what you think")
+def test_what_is_no_answer_of_ckan_for_good_ends_the_job_in_words_that_say_whose_it_was(ledger: Ledger, action: str) -> None:
+    ledger.ckan.fail(action, status=200, times=10**6, body=b"<html>\xff\x00 not what you think")
     entry = ledger.submit(rows=30)
     job = ledger.service.ended(entry.job_id)
     assert job["state"] == "error" and action in job["error"]["message"]

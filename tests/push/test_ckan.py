@@ -3,11 +3,12 @@
 import json
 import socket
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from consumer.push.ckan import Ckan, CkanSettings
-from consumer.push.ckan_answers import NotFound, Refused, TooLarge, Unanswered, readable
+from consumer.push.ckan_answers import NotCkan, NotFound, Refused, TooLarge, Unanswered, readable
 from consumer.push.load import Field
 from sandbox.server import Sandbox
 from schemas.errors import JobError, Transient
@@ -189,3 +190,32 @@ def test_an_error_object_is_told_in_one_line() -> None:
     error = {"__type": "Validation Error", "records": ["bad"], "records_row": 2, "info": {"orig": ["a", "b"]}}
     assert readable(error) == "records: bad; info: orig: a, b"
     assert readable({"message": "Not found", "__type": "x"}) == "Not found"
+
+
+PAGE: dict[str, Any] = {"body": "<html>back in a minute</html>", "headers": {"Content-Type": "text/html"}}
+
+
+def test_a_page_instead_of_an_answer_is_an_error_where_ckan_never_answered(sandbox: Sandbox, ckan: Ckan) -> None:
+    sandbox.fail("datastore_info", 200, **PAGE)
+    with pytest.raises(NotCkan, match="is not CKAN's API"):
+        ckan.table("r")
+
+
+def test_a_page_for_a_moment_between_two_answers_passes(sandbox: Sandbox, ckan: Ckan) -> None:
+    resource_id = make_table(sandbox)
+    ckan.table(resource_id)
+    sandbox.fail("datastore_create", 200, **PAGE)
+    with pytest.raises(Unanswered, match="is not CKAN's API"):
+        ckan.create_table(resource_id, {"fields": FIELDS})
+
+
+def test_a_page_at_the_first_question_is_outwaited(sandbox: Sandbox, ckan: Ckan) -> None:
+    resource = sandbox.add_resource(upload=("a.csv", b"x\n1\n"))
+    sandbox.fail("resource_show", 200, times=2, **PAGE)
+    assert ckan.resource(resource["id"], no_wait).url == resource["url"]
+
+
+@pytest.mark.parametrize("host", ["169.254.169.254", "[fd00:ec2::254]", "[::ffff:169.254.169.254]", "[fe80::1]"])
+def test_no_job_can_name_a_clouds_credentials_as_its_ckan(host: str) -> None:
+    with pytest.raises(JobError, match="clouds keep credentials"):
+        Ckan(f"http://{host}/latest", "k", CkanSettings(timeout_s=0.5)).table("r")

@@ -50,7 +50,7 @@ def test_an_empty_list_drops_what_the_table_has() -> None:
     assert request(aliases=[], indexes=[]).indexes == ()
 
 
-@pytest.mark.parametrize("url", ["ckan.example", "ftp://ckan.example", 5])
+@pytest.mark.parametrize("url", ["ckan.example", "ftp://ckan.example", 5, f"{CKAN}/x?y=", f"{CKAN}/x#"])
 def test_a_ckan_that_is_no_web_address_is_refused(url: Any) -> None:
     with pytest.raises(JobError, match="ckan_url"):
         request(ckan_url=url)
