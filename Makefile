@@ -32,14 +32,18 @@ lint: $(VENV)/dev.done ## ruff, mypy (strict) and the import directions
 	@$(BIN)/mypy
 	@$(BIN)/python -m pytest -q tests/house
 
-docs: $(VENV)/run.done ## write the generated pages of docs/ anew
-	@$(BIN)/datapusher settings --markdown > docs/settings.md
+docs: $(VENV)/dev.done ## write the generated pages of docs/ anew, and build the site into site/
+	@$(BIN)/python -m docs.generator
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+
+screenshots: $(VENV)/dev.done ## take the pictures of the dashboard anew (needs Chromium)
+	@$(BIN)/python docs/screenshots.py
 
 bench: $(VENV)/dev.done ## all benchmarks, as ratios measured side by side; results in bench/results.json
 	@$(BIN)/python -m bench
 
 clean: ## remove everything that make made
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis bench/data
+	rm -rf $(VENV) build dist site *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis bench/data
 
 # The environment has no pip of its own until python3-venv is there: Debian and Ubuntu package it apart. Where it is
 # missing and cannot be installed, virtualenv from PyPI does the same.
@@ -55,7 +59,7 @@ $(VENV)/run.done: setup.py schemas/VERSION | $(VENV)/bin/python
 
 $(VENV)/dev.done: setup.py schemas/VERSION | $(VENV)/bin/python
 	@echo "Installing Data Pusher and its test tools (a minute or two the first time) …"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,lint]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,lint,docs]'
 	@touch $@ $(VENV)/run.done
 
-.PHONY: help demo run test test-ckan test-faults soak lint docs bench clean
+.PHONY: help demo run test test-ckan test-faults soak lint docs screenshots bench clean

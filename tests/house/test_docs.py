@@ -4,15 +4,21 @@ import json
 import re
 from pathlib import Path
 
+import pytest
+
 import datapusher
 from consumer.push.options import Options
+from docs.generator.pages import DOCS, PAGES
+from schemas.messages import Kind
 from schemas.settings import rows_of_table
 
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_page_of_settings_is_the_table_of_settings() -> None:
-    assert (ROOT / "docs/settings.md").read_text() == datapusher.settings_page(), "run `make docs`"
+@pytest.mark.parametrize("name", PAGES)
+def test_a_generated_page_says_what_the_code_says(name: str) -> None:
+    """Every setting, command, option, route and event has its place in one of them."""
+    assert (DOCS / name).read_text() == PAGES[name](), "run `make docs`"
 
 
 def test_every_variable_in_the_docs_is_a_setting() -> None:
@@ -43,3 +49,8 @@ def test_every_route_is_in_the_docs() -> None:
     paths = json.loads((ROOT / "schemas/openapi.json").read_text())["paths"]
     page = (ROOT / "docs/http.md").read_text()
     assert [path for path in paths if f"{path}`" not in page and f"{path} " not in page] == []
+
+
+def test_every_kind_of_event_is_in_the_page_of_messages() -> None:
+    page = (DOCS / "messages.md").read_text()
+    assert [kind.value for kind in Kind if f"`{kind.value}`" not in page] == []

@@ -1,0 +1,7 @@
+"""`python -m docs.generator`: writes the generated pages anew."""
+
+from docs.generator.pages import DOCS, PAGES
+
+for name, page in PAGES.items():
+    (DOCS / name).write_text(page(), "utf-8")
+    print(f"docs/{name}")

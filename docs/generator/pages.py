@@ -1,0 +1,17 @@
+"""Which pages are generated, and from what."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import datapusher
+from docs.generator import bus, commands, http
+from schemas import documents
+
+DOCS = Path(__file__).parents[1]
+#: File in docs/ -> its text.
+PAGES: dict[str, Callable[[], str]] = {
+    "settings.md": datapusher.settings_page,
+    "commands.md": lambda: commands.page(datapusher.main),
+    "openapi.md": lambda: http.page(documents.openapi()),
+    "bus.md": lambda: bus.page(documents.asyncapi()),
+}
