@@ -9,8 +9,9 @@ from docs.generator.markdown import example, joined, table
 Json = Mapping[str, Any]
 INTRODUCTION = """# The bus
 
-Exchanges and messages with a literal example of each, written by `make docs` from [asyncapi.json](../schemas/asyncapi.json), the
-AsyncAPI 3 document that a gateway serves as `/asyncapi.json`. How to use them: [messages](messages.md), [publishing](publishing.md).
+Exchanges and messages with a literal example of each, written by `make docs` from
+[asyncapi.json](../schemas/asyncapi.json), the AsyncAPI 3 document that a gateway serves as `/asyncapi.json`.
+How to use them: [messages](messages.md), [publishing](publishing.md).
 """
 
 

@@ -9,8 +9,8 @@ from docs.generator.markdown import joined, table
 
 INTRODUCTION = """# Commands
 
-What `datapusher --help` and the help of each command say, written by `make docs`. The exit status is 0 when all is done, 1 when the
-job failed or something was refused, 2 for a wrong option or setting.
+What `datapusher --help` and the help of each command say, written by `make docs`. The exit status is 0 when all is
+done, 1 when the job failed or something was refused, 2 for a wrong option or setting.
 """
 
 

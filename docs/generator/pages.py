@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import datapusher
-from docs.generator import bus, commands, http
+from docs.generator import bus, commands, http, metrics
 from schemas import documents
 
 DOCS = Path(__file__).parents[1]
@@ -12,6 +12,7 @@ DOCS = Path(__file__).parents[1]
 PAGES: dict[str, Callable[[], str]] = {
     "settings.md": datapusher.settings_page,
     "commands.md": lambda: commands.page(datapusher.main),
+    "metrics.md": metrics.page,
     "openapi.md": lambda: http.page(documents.openapi()),
     "bus.md": lambda: bus.page(documents.asyncapi()),
 }

@@ -15,7 +15,11 @@ ALLOWED = {
     "sandbox": {"schemas"},
 }
 #: Libraries that one file owns.
-OWNED = {"pika": {"publisher/rabbitmq.py"}, "kombu": {"publisher/client.py"}, "xlrd": {"consumer/push/readers/xls.py"}}
+OWNED = {
+    "pika": {"publisher/rabbitmq.py"},
+    "kombu": {"publisher/client.py", "publisher/endings.py"},
+    "xlrd": {"consumer/push/readers/xls.py"},
+}
 
 
 def sources() -> Iterator[Path]:
