@@ -8,7 +8,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.resources import files
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from consumer.job import JobFunction
     from publisher.bus import Bus
+    from publisher.watch import Watch
 
 VERSION = files("schemas").joinpath("VERSION").read_text().strip()
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
@@ -41,13 +43,15 @@ class Installation:
     """What every role is wired from; parts are made when first asked for."""
 
     settings: Settings
+    #: What this process is: gateway, worker, recorder, or `up` for all three; "" for none.
+    role: str = ""
 
     @classmethod
-    def here(cls) -> "Installation":
+    def here(cls, role: str = "") -> "Installation":
         """The installation that the environment describes; a secret key that it does not name is made and kept."""
         settings = Settings.read(os.environ)
         kept = Path(settings.data_dir).expanduser() / "secret.key"
-        return cls(replace(settings, secret_key=settings.secret_key or kept_secret(kept)[0]))
+        return cls(replace(settings, secret_key=settings.secret_key or kept_secret(kept)[0]), role)
 
     @cached_property
     def store_url(self) -> str:
@@ -70,6 +74,12 @@ class Installation:
         settings = self.settings
         delays = (*numbers(settings.retry_delays), *numbers(settings.callback_delays), settings.busy_delay)
         return topology(settings.vhost_prefix, self.jobs, delays)
+
+    @cached_property
+    def watch(self) -> "Watch":
+        from publisher.watch import Watch, start_tracing
+
+        return Watch(tracer=start_tracing(os.environ, self.role))
 
     def bus(self, loop: "AbstractEventLoop | None" = None) -> "Bus":
         from publisher.connect import connect
@@ -116,30 +126,31 @@ def main() -> None:
 @main.command()
 def up() -> None:
     """Run gateway, worker and recorder in one go."""
-    _serve(Installation.here(), gateway=True, worker=True, recorder=True)
+    _serve(Installation.here("up"), gateway=True, worker=True, recorder=True)
 
 
 @main.command()
 def gateway() -> None:
     """Run the HTTP side: CKAN posts its jobs here."""
-    _serve(Installation.here(), gateway=True)
+    _serve(Installation.here("gateway"), gateway=True)
 
 
 @main.command()
 def worker() -> None:
     """Run jobs from the queue and deliver their callbacks."""
-    _serve(Installation.here(), worker=True)
+    _serve(Installation.here("worker"), worker=True)
 
 
 @main.command()
 def recorder() -> None:
     """Write what is told on the bus to the store."""
-    _serve(Installation.here(), recorder=True)
+    _serve(Installation.here("recorder"), recorder=True)
 
 
 def _serve(here: Installation, *, gateway: bool = False, worker: bool = False, recorder: bool = False) -> None:
     """Runs the roles in threads until SIGTERM or SIGINT; one that fails ends the process."""
     start_logging(here.settings)
+    watch = here.watch
     stop, failed = threading.Event(), list[BaseException]()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -149,6 +160,7 @@ def _serve(here: Installation, *, gateway: bool = False, worker: bool = False, r
         pass
     for thread in threads:
         thread.join()
+    watch.tracer.close()
     if failed:
         raise failed[0]
 
@@ -170,12 +182,29 @@ def _start(role: Role, here: Installation, stop: threading.Event, failed: list[B
     return thread
 
 
+@contextmanager
+def _shown(here: Installation, role: str, bus: "Bus") -> Iterator[None]:
+    """Shows *role* among the figures of this process; on METRICS_PORT where no gateway is here to do so."""
+    from publisher.metrics_server import MetricsServer
+
+    figures, settings = here.watch.figures, here.settings
+    figures.says(role)
+    figures.gauge("datapusher_bus_connected").labels(role).set_function(lambda: bus.connected)
+    if not (settings.metrics and settings.metrics_port and here.role == role):
+        yield
+        return
+    away = "The bus cannot be reached."
+    with MetricsServer(settings.host, settings.metrics_port, figures.text, lambda: "" if bus.connected else away):
+        yield
+
+
 def _run_recorder(here: Installation, stop: threading.Event) -> None:
     from consumer.recorder import run_recorder
 
     bus = here.bus()
     try:
-        run_recorder(here.settings, here.engine, bus, here.topology, stop)
+        with _shown(here, "recorder", bus):
+            run_recorder(here.settings, here.engine, bus, here.topology, stop, here.watch)
     finally:
         bus.close()
 
@@ -185,12 +214,12 @@ def _run_worker(here: Installation, stop: threading.Event) -> None:
     from consumer.worker import run_worker
 
     bus = here.bus()
-    callbacks = threading.Thread(
-        target=run_callbacks, args=(here.settings, here.engine, bus, here.topology, stop), name="callbacks"
-    )
+    parts = (here.settings, here.engine, bus, here.topology, stop, here.watch)
+    callbacks = threading.Thread(target=run_callbacks, args=parts, name="callbacks")
     callbacks.start()
     try:
-        run_worker(here.settings, here.engine, bus, here.topology, stop)
+        with _shown(here, "worker", bus):
+            run_worker(*parts)
     finally:
         stop.set()
         callbacks.join()
@@ -213,7 +242,8 @@ async def _gateway_until(here: Installation, stop: threading.Event) -> None:
     settings = _with_password(here.settings)
     bus = here.bus(asyncio.get_running_loop())
     job_types = {name: function.synchronous for name, function in here.jobs.items()}
-    runner = web.AppRunner(make_app(settings, here.engine, bus, job_types), access_log=None)
+    here.watch.figures.says("gateway")
+    runner = web.AppRunner(make_app(settings, here.engine, bus, job_types, here.watch), access_log=None)
     await runner.setup()
     site = web.TCPSite(runner, settings.host, settings.port)
     try:

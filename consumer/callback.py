@@ -15,7 +15,10 @@ from consumer.hook import Answer, post
 from consumer.lobby import Lobby
 from consumer.outgoing import Outgoing, event_message
 from publisher.bus import Bus, Delivery
+from publisher.tracing import context_of, trace_id
+from publisher.watch import Watch
 from schemas.errors import InvalidMessage, StoreUnavailable
+from schemas.logs import about
 from schemas.messages import Callback, Event, Json, Kind
 from schemas.sealing import Sealer, job_key, message_keys
 from schemas.settings import Settings, numbers, words
@@ -36,14 +39,19 @@ MARGIN_S = 5.0
 DEAD, DELIVERED = 50_000, 60_000
 
 
-def run_callbacks(settings: Settings, engine: Engine, bus: Bus, topology: Topology, stop: threading.Event) -> None:
+def run_callbacks(
+    settings: Settings, engine: Engine, bus: Bus, topology: Topology, stop: threading.Event, watch: Watch | None = None
+) -> None:
     """Delivers callbacks until *stop* is set, and then ends what is in flight."""
-    Callbacks(settings, engine, bus, topology.names).run(stop)
+    Callbacks(settings, engine, bus, topology.names, watch or Watch()).run(stop)
 
 
 class Callbacks:
-    def __init__(self, settings: Settings, engine: Engine, bus: Bus, names: Names) -> None:
+    def __init__(self, settings: Settings, engine: Engine, bus: Bus, names: Names, watch: Watch) -> None:
         self._settings = settings
+        self._watch = watch
+        self._tries = watch.figures.counter("datapusher_callbacks_total")
+        self._seconds = watch.figures.histogram("datapusher_callback_seconds")
         self._bus = bus
         self._names = names
         self._delays = numbers(settings.callback_delays)
@@ -99,7 +107,8 @@ class Callbacks:
             body = sealed_body(delivery.message.body, self._sealer)
             delivery.dead_letter(error.message, routing_key="callback.invalid", body=body)
             return
-        with self._place(callback) as free:
+        traced = trace_id(context_of(delivery.message))
+        with about(job_id=callback.job_id, trace_id=traced), self._place(callback) as free:
             if not free:
                 self._later(delivery, "others to the same host are in flight")
             else:
@@ -112,11 +121,28 @@ class Callbacks:
             case "busy":
                 self._later(delivery, "another worker is sending it")
             case "mine":
-                payload = {**callback.payload, "job_key": job_key(self._settings.secret_key, callback.job_id)}
-                answer = post(callback.result_url, payload, api_key, self._settings)
+                answer = self._answer(delivery, callback, api_key)
                 if answer.error is not None:
                     self._claims.drop_callback(callback.job_id)
                 self._settle(delivery, callback, answer)
+
+    def _answer(self, delivery: Delivery, callback: Callback, api_key: str) -> Answer:
+        payload = {**callback.payload, "job_key": job_key(self._settings.secret_key, callback.job_id)}
+        facts = {
+            "job_id": callback.job_id,
+            "http_method": "POST",
+            "server": callback.result_url.split("/")[2].rpartition("@")[2],
+        }
+        with (
+            self._watch.tracer.span("callback", "client", context_of(delivery.message), **facts) as span,
+            self._seconds.time(),
+        ):
+            answer = post(callback.result_url, payload, api_key, self._settings)
+            if answer.status is not None:
+                span.note(http_status=answer.status)
+            if answer.error is not None:
+                span.fail(answer.error)
+        return answer
 
     @contextmanager
     def _place(self, callback: Callback) -> Iterator[bool]:
@@ -151,6 +177,7 @@ class Callbacks:
             delivery.dead_letter(answer.error, routing_key=f"callback.{callback.job_type}")
 
     def _tell(self, callback: Callback, state: str, place: int, attempts: int, answer: Answer) -> None:
+        self._tries.labels(state).inc()
         data: dict[str, Json] = {
             "state": state,
             "attempts": attempts,

@@ -4,7 +4,8 @@ It speaks JSON with its parent over a socket: never pickle, since it reads stran
 code in the process that holds the secrets.
 
     parent → child   {settings, modules}, then tasks {run, job_id, job_type, input, folder}
-    child → parent   {ready: [job types]} or {bad_setting, message}; for a task any number of {kind, data, run}, then
+    child → parent   {ready: [job types]} or {bad_setting, message}; for a task any number of {kind, data, run} and of
+                     {stage, started_s, seconds, run}, then
                      {returned, raw} or {raised: "job-error" | "transient" | "postponed" | "bug" | "memory", message, …}
 """
 
@@ -110,7 +111,11 @@ def _run(
     tempfile.tempdir = task["folder"]
     # The number tells the parent what a thread says that an earlier job left behind.
     report = Report(
-        lambda kind, data: send({"kind": kind, "data": data, "run": task["run"]}), max_rejects=settings.max_rejects_kept
+        lambda kind, data: send({"kind": kind, "data": data, "run": task["run"]}),
+        max_rejects=settings.max_rejects_kept,
+        timed=lambda name, started_s, seconds: send(
+            {"stage": name, "started_s": started_s, "seconds": seconds, "run": task["run"]}
+        ),
     )
     try:
         function = functions.get(task["job_type"])

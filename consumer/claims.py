@@ -8,15 +8,15 @@ import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, Engine, Row, case, delete, exists, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Row, case, delete, exists, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from consumer.outcome import Outcome
 from schemas.messages import Job, Json, Kind
-from schemas.store import reading, writing
+from schemas.store import reading, store_now, writing
 from schemas.tables import cancellations, claims, jobs
 
 logger = logging.getLogger(__name__)
@@ -89,7 +89,7 @@ class Claims:
         asked_at = time.monotonic()
         with writing(self._engine) as connection:
             changed = (
-                update(claims).where(*_held(claim)).values(lease_until=_now(connection) + timedelta(seconds=self._lease_s))
+                update(claims).where(*_held(claim)).values(lease_until=store_now(connection) + timedelta(seconds=self._lease_s))
             )
             if connection.execute(changed).rowcount == 0:
                 return "lost"
@@ -100,7 +100,7 @@ class Claims:
         """Keeps the outcome and frees the resource; false when the claim is lost, and with it the outcome."""
         with writing(self._engine) as connection:
             ended = {"outcome": outcome.as_dict(), "running": False, "owner": None, "lease_until": None}
-            changed = update(claims).where(*_held(claim)).values(**ended, changed_at=_now(connection))
+            changed = update(claims).where(*_held(claim)).values(**ended, changed_at=store_now(connection))
             return connection.execute(changed).rowcount == 1
 
     def conclude(self, job: Job, kind: Kind, data: Mapping[str, Json], replay: str = "") -> Outcome:
@@ -119,7 +119,7 @@ class Claims:
         Of a claim that was lost only the orderly end is noted, and nothing when the job was started again since.
         """
         with writing(self._engine) as connection:
-            freed = {"running": False, "owner": None, "lease_until": None, "changed_at": _now(connection)}
+            freed = {"running": False, "owner": None, "lease_until": None, "changed_at": store_now(connection)}
             ends = case(
                 (claims.c.orderly_ends < claim.starts, claims.c.orderly_ends + int(orderly)), else_=claims.c.orderly_ends
             )
@@ -129,7 +129,7 @@ class Claims:
     def take_callback(self, job_id: str, for_s: float) -> Literal["mine", "delivered", "busy"]:
         """The right to send the job's callback, for so long: copies of its message may be with several workers."""
         with writing(self._engine) as connection:
-            now = _now(connection)
+            now = store_now(connection)
             free = or_(claims.c.callback_until.is_(None), claims.c.callback_until < now)
             mine = (claims.c.job_id == job_id, ~claims.c.callback_delivered, free)
             taken = update(claims).where(*mine).values(callback_until=now + timedelta(seconds=for_s))
@@ -161,7 +161,7 @@ class Claims:
         """
         with writing(self._engine) as connection:
             alive = exists().where(jobs.c.job_id == claims.c.job_id, jobs.c.state.not_in(("complete", "error", "cancelled")))
-            old = claims.c.changed_at < _now(connection) - age
+            old = claims.c.changed_at < store_now(connection) - age
             return connection.execute(delete(claims).where(old, ~claims.c.running, ~alive)).rowcount
 
     def _refusal(self, connection: Connection, job: Job, row: Row[Any] | None, replay: str) -> Taken | None:
@@ -169,7 +169,7 @@ class Claims:
             outcome = Outcome.from_dict(row.outcome)
             if not _replayed(outcome, replay):
                 return Finished(outcome, row.callback_delivered)
-        if row is not None and row.running and row.lease_until > _now(connection):
+        if row is not None and row.running and row.lease_until > store_now(connection):
             return Busy()
         starts = row.starts if row is not None else 0
         if _is_cancelled(connection, job.job_id):
@@ -179,7 +179,7 @@ class Claims:
         return None
 
     def _start(self, connection: Connection, job: Job, owner: str, row: Row[Any] | None, replay: str) -> int:
-        key, now = resource_key(job), _now(connection)
+        key, now = resource_key(job), store_now(connection)
         expired = (claims.c.resource_key == key, claims.c.running, claims.c.lease_until <= now)
         connection.execute(update(claims).where(*expired).values(running=False, owner=None, lease_until=None))
         starts = row.starts + 1 if row is not None else 1
@@ -211,7 +211,7 @@ def _row(connection: Connection, job_id: str) -> Row[Any] | None:
 
 def _put(connection: Connection, job_id: str, row: Row[Any] | None, **values: object) -> None:
     """Inserts or updates the claim of *job_id*, of which *row* is what was read in this transaction."""
-    values["changed_at"] = _now(connection)
+    values["changed_at"] = store_now(connection)
     if row is None:
         connection.execute(insert(claims).values(**{"starts": 0, "job_id": job_id, **values}))
     else:
@@ -224,11 +224,3 @@ def _held(claim: Claim) -> tuple[ColumnElement[bool], ...]:
 
 def _is_cancelled(connection: Connection, job_id: str) -> bool:
     return connection.execute(select(cancellations.c.job_id).where(cancellations.c.job_id == job_id)).first() is not None
-
-
-def _now(connection: Connection) -> datetime:
-    """Naive UTC."""
-    if connection.dialect.name == "postgresql":
-        moment: datetime = connection.execute(select(func.timezone("UTC", func.clock_timestamp()))).scalar_one()
-        return moment
-    return datetime.now(UTC).replace(tzinfo=None)

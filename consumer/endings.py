@@ -14,6 +14,7 @@ from consumer.dead import known_id, sealed_body
 from consumer.outcome import FINAL, Outcome, legacy_job
 from consumer.outgoing import Outgoing, event_message
 from publisher.bus import Delivery, Message
+from publisher.tracing import context_of
 from schemas.errors import InvalidMessage
 from schemas.messages import CALLBACK_TYPE, JOB_TYPE, Callback, Event, Job, Json, Kind
 from schemas.sealing import Sealer
@@ -46,7 +47,7 @@ class Endings:
         """Tells *outcome*, which is in the claim, and forgets the message; gives it back when it could not be told."""
         told = self._sent(event_message(outcome.event(job.job_id, job.job_type, self._source), self._names))
         if told and job.result_url and not callback_delivered:
-            told = self._sent(*self._callback(job, job.result_url, outcome))
+            told = self._sent(*self._callback(job, job.result_url, outcome, context_of(delivery.message)))
         if not told:
             delivery.release()
         elif outcome.kind is Kind.DEAD:
@@ -83,7 +84,7 @@ class Endings:
         else:
             delivery.release()
 
-    def _callback(self, job: Job, url: str, outcome: Outcome) -> tuple[Message, Message]:
+    def _callback(self, job: Job, url: str, outcome: Outcome, traceparent: str) -> tuple[Message, Message]:
         """The event that a callback waits, and the callback."""
         requested_at, aps_job_id = self._requested(job.job_id)
         callback = Callback(
@@ -100,6 +101,7 @@ class Endings:
             body=callback.encode(),
             message_id=f"{job.job_id}/{callback.sequence}",
             type=CALLBACK_TYPE,
+            headers={"traceparent": traceparent} if traceparent else {},
         )
         waiting: dict[str, Json] = {"state": "waiting", "attempts": 0, "last_error": None, "status": None}
         return self._event(job.job_id, job.job_type, Kind.CALLBACK, callback.sequence, waiting), message

@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+from contextvars import copy_context
 from types import TracebackType
 
 from consumer.claims import Claim, Claims
@@ -30,7 +31,9 @@ class Lease:
 
     def __enter__(self) -> "Lease":
         # A daemon that is never joined: it may hang in a store that does not answer.
-        threading.Thread(target=self._renew, name=f"lease of {self._claim.job_id}", daemon=True).start()
+        threading.Thread(
+            target=copy_context().run, args=(self._renew,), name=f"lease of {self._claim.job_id}", daemon=True
+        ).start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

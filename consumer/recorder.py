@@ -8,8 +8,10 @@ import logging
 import queue
 import threading
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
@@ -20,8 +22,10 @@ from consumer.recording import Told, record, told
 from consumer.stale import Sweeper
 from publisher.backoff import delays
 from publisher.bus import Bus, Delivery, Message
+from publisher.watch import Watch
 from schemas.errors import InvalidMessage, StoreUnavailable
 from schemas.messages import EVENT_TYPE
+from schemas.metrics import Figures
 from schemas.sealing import Sealer, message_keys
 from schemas.settings import Settings, words
 from schemas.topology import Names, Topology
@@ -38,9 +42,11 @@ PREFETCH = 2 * BATCH
 IDLE_S = 0.5
 
 
-def run_recorder(settings: Settings, engine: Engine, bus: Bus, topology: Topology, stop: threading.Event) -> None:
+def run_recorder(
+    settings: Settings, engine: Engine, bus: Bus, topology: Topology, stop: threading.Event, watch: Watch | None = None
+) -> None:
     """Records until *stop* is set. What is in hand then goes back to the queue."""
-    recorder = Recorder(settings, engine, topology.names)
+    recorder = Recorder(settings, engine, topology.names, (watch or Watch()).figures)
     sweeper = Sweeper(engine, bus, topology)
     cancelled = WaitingCancelled(engine, bus, topology.names)
     consumer = bus.consume(topology.names.recorder, recorder.deliveries.put, prefetch=PREFETCH)
@@ -61,7 +67,13 @@ class Heard:
 
 
 class Recorder:
-    def __init__(self, settings: Settings, engine: Engine, names: Names) -> None:
+    def __init__(self, settings: Settings, engine: Engine, names: Names, figures: Figures | None = None) -> None:
+        figures = figures or Figures()
+        self._recorded = figures.counter("datapusher_recorded_total")
+        self._seconds = figures.histogram("datapusher_record_seconds")
+        self._lag = figures.gauge("datapusher_record_lag_seconds")
+        self._failures = figures.counter("datapusher_record_failures_total")
+        self._unrecorded = figures.counter("datapusher_unrecorded_total")
         self.deliveries: queue.SimpleQueue[Delivery] = queue.SimpleQueue()
         self._engine = engine
         self._names = names
@@ -120,6 +132,7 @@ class Recorder:
                 self._record(heard)
                 return
             except StoreUnavailable as error:
+                self._failures.inc()
                 logger.warning("not recorded, trying again in %.1f s: %s", pause_s, error.message)
             if stop.wait(pause_s):
                 for each in heard:
@@ -132,7 +145,8 @@ class Recorder:
         Raises: StoreUnavailable; then none of *heard* that is unsettled was recorded.
         """
         try:
-            record(self._engine, [each.told for each in heard])
+            with self._seconds.time():
+                record(self._engine, [each.told for each in heard])
         except (SQLAlchemyError, ValueError, OverflowError) as error:
             if len(heard) == 1:
                 self._bury(heard[0].delivery, f"cannot be recorded: {getattr(error, 'orig', error)}")
@@ -143,9 +157,19 @@ class Recorder:
             return
         for each in heard:
             each.delivery.ack()
+        self._count([each.told for each in heard])
+
+    def _count(self, told: Sequence[Told]) -> None:
+        kinds = Counter(each.event.kind.value if each.event else "job" for each in told)
+        for kind, count in kinds.items():
+            self._recorded.labels(kind).inc(count)
+        oldest = min((each.event.time for each in told if each.event), default=None)
+        if oldest:
+            self._lag.set(max(0.0, (datetime.now(UTC) - oldest).total_seconds()))
 
     def _bury(self, delivery: Delivery, reason: str) -> None:
         message = delivery.message
+        self._unrecorded.inc()
         logger.error("message %s: %s", message.message_id, reason)
         kind = "event" if self._is_event(message) else "unrecorded"
         delivery.dead_letter(reason, routing_key=f"job.{kind}", body=sealed_body(message.body, self._sealer))

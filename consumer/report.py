@@ -17,6 +17,8 @@ from schemas.messages import Json, Kind
 logger = logging.getLogger(__name__)
 
 Outlet = Callable[[Kind, Mapping[str, Json]], None]
+#: Hears of each stage that is over: its name, when it began (seconds since 1970), how long it took (seconds).
+Timed = Callable[[str, float, float], None]
 
 #: Five a second are more than anybody reads.
 PROGRESS_EVERY_S = 0.2
@@ -27,8 +29,9 @@ REJECTS_A_CHUNK = 100
 class Report:
     """The one way for a job to be heard. May be used from any thread of the job, as far as its outlet may."""
 
-    def __init__(self, outlet: Outlet, *, max_rejects: int = 1000) -> None:
+    def __init__(self, outlet: Outlet, *, max_rejects: int = 1000, timed: Timed | None = None) -> None:
         self._outlet = outlet
+        self._timed = timed
         self._rejects_left = max_rejects
         self._stage = ""
         self._told_at = float("-inf")
@@ -74,12 +77,15 @@ class Report:
     def stage(self, name: str) -> Iterator[None]:
         """Announces the stage and keeps its duration, added up where a stage comes more than once."""
         self.progress(name)
-        started = time.monotonic()
+        began, started = time.time(), time.monotonic()
         try:
             yield
         finally:
             self.flush()
-            self._durations[name] = round(self._durations.get(name, 0.0) + time.monotonic() - started, 6)
+            seconds = time.monotonic() - started
+            self._durations[name] = round(self._durations.get(name, 0.0) + seconds, 6)
+            if self._timed:
+                self._timed(name, began, seconds)
 
     def rejects(self, rows: Iterable[tuple[int, str, str | None]]) -> None:
         """Rows that were not loaded: (row number, reason, text). Beyond the limit they are dropped."""

@@ -75,6 +75,22 @@ def decide(error: Exception, attempt: int, settings: Settings) -> Decision:
             return End(Kind.ERROR, _failure(f"Data Pusher failed unexpectedly: {error}. Its worker's log tells more.", "bug"))
 
 
+def poisoned(starts: int) -> End:
+    """The end of a job that was started too often."""
+    reason = f"The job was started {starts} times and killed its process each time, or its worker was killed with it"
+    return End(Kind.DEAD, {"reason": reason, "error": {"message": f"{reason}. It will not be started again."}})
+
+
+def in_words(decision: Decision) -> str:
+    match decision:
+        case End(kind):
+            return str(kind)
+        case Retry():
+            return f"retry, {decision.reason}"
+        case _:
+            return type(decision).__name__
+
+
 def _after_stop(stopped: Stopped, settings: Settings) -> Decision:
     match stopped.why:
         case "cancelled":

@@ -20,12 +20,14 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
+from itertools import islice
 from multiprocessing import Pipe
 from pathlib import Path
 from typing import Any
 
 from consumer.retry import Bug
 from consumer.scratch import Scratch
+from publisher.backoff import delays
 from schemas.errors import BadSetting, JobError, Postponed, Stopped, Transient
 from schemas.messages import Job, Json, Kind
 from schemas.settings import Settings, environment_for_jobs, rows_of_table, words
@@ -36,10 +38,20 @@ logger = logging.getLogger(__name__)
 WATCH_EVERY_S = 0.1
 #: Importing everything a job may need takes some seconds on a slow disk.
 START_TIMEOUT_S = 120.0
+#: Children that may die while they start before the start of the worker fails.
+FIRST_TRIES = 4
 #: A shorter text would be found in places where it means nothing.
 SHORTEST_SECRET = 6
+#: What is kept of a stage's name, in characters.
+LONGEST_STAGE = 100
 
 Tell = Callable[[Kind, Mapping[str, Json]], None]
+#: Of a stage that is over: its name, when it began (seconds since 1970), how long it took (seconds).
+Timed = Callable[[str, float, float], None]
+
+
+def _untimed(name: str, started_s: float, seconds: float) -> None:
+    pass
 
 
 class Slot:
@@ -64,10 +76,22 @@ class Slot:
             self.discard()
             raise
 
-    def run(self, job: Job, tell: Tell, check: Callable[[], None]) -> dict[str, Json]:
+    def prepare_first(self) -> None:
+        """A child may be killed while it starts, as when memory is short; one that dies each time cannot work here."""
+        for pause_s in islice(delays(), FIRST_TRIES - 1):
+            try:
+                self.prepare()
+                return
+            except Stopped as stopped:
+                logger.warning("a child process died while it started: %s", stopped.message)
+                time.sleep(pause_s)
+        self.prepare()
+
+    def run(self, job: Job, tell: Tell, check: Callable[[], None], timed: Timed = _untimed) -> dict[str, Json]:
         """Runs *job*, whose api_key is open; gives data of the complete event.
 
-        *check* is called ten times a second from another thread; what it raises (Stopped) kills the child.
+        *tell* and *timed* hear what the job tells. *check* is called ten times a second from another thread; what it raises
+        (Stopped) kills the child.
         Raises: JobError, Transient, Bug as the job function did; Stopped.
         """
         self.prepare()
@@ -75,7 +99,7 @@ class Slot:
         assert child is not None
         with self._scratch.job_folder() as folder:
             try:
-                return self._supervised(child, job, folder, tell, check)
+                return self._supervised(child, job, folder, check, tell, timed)
             except (JobError, Transient, Bug):
                 raise
             except BaseException:
@@ -91,7 +115,9 @@ class Slot:
             self._child.kill()
             self._child = None
 
-    def _supervised(self, child: "Child", job: Job, folder: Path, tell: Tell, check: Callable[[], None]) -> dict[str, Json]:
+    def _supervised(
+        self, child: "Child", job: Job, folder: Path, check: Callable[[], None], tell: Tell, timed: Timed
+    ) -> dict[str, Json]:
         deadline = time.monotonic() + self._limits.job_timeout
         over = threading.Event()
 
@@ -107,7 +133,7 @@ class Slot:
         watcher = threading.Thread(target=watch, name=f"watch of {job.job_id}", daemon=True)
         watcher.start()
         try:
-            return child.run(job, folder, tell)
+            return child.run(job, folder, tell, timed)
         finally:
             # Joined, so that a late kill cannot meet the child's next job.
             over.set()
@@ -146,13 +172,16 @@ class Child:
             raise BadSetting(message["bad_setting"], message["message"].partition(": ")[2])
         self._ready = True
 
-    def run(self, job: Job, folder: Path, tell: Tell) -> dict[str, Json]:
+    def run(self, job: Job, folder: Path, tell: Tell, timed: Timed) -> dict[str, Json]:
         self.runs += 1
         task = {"run": self.runs, "job_id": job.job_id, "job_type": job.job_type, "input": job.input, "folder": str(folder)}
         self._send(task)
         while True:
             message = self._receive(job.api_key)
             if message.get("run") != self.runs:
+                continue
+            if "stage" in message:
+                timed(str(message["stage"])[:LONGEST_STAGE], message["started_s"], message["seconds"])
                 continue
             if "kind" not in message:
                 return _result(message)

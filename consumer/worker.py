@@ -13,7 +13,6 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
 from datetime import datetime, timedelta
-from itertools import islice
 from typing import TypeVar
 
 from sqlalchemy import Engine
@@ -21,17 +20,22 @@ from sqlalchemy import Engine
 from consumer.claims import Busy, Cancelled, Claim, Claims, Finished, Poison
 from consumer.dead import has_id
 from consumer.endings import Endings
+from consumer.heartbeat import Alive, Heartbeat
 from consumer.lease import Lease
 from consumer.outcome import Outcome
 from consumer.outgoing import Outgoing
-from consumer.retry import CANCELLED, Bug, Decision, End, GiveBack, LetGo, Retry, decide
+from consumer.retry import CANCELLED, Bug, Decision, End, GiveBack, LetGo, Retry, decide, in_words, poisoned
 from consumer.scratch import Scratch
 from consumer.slots import Slot
 from consumer.telling import Telling
+from consumer.watched import Attempt, Watched
 from publisher.backoff import delays
 from publisher.bus import Bus, Consumer, Delivery
+from publisher.watch import Watch
 from schemas.errors import BadSetting, DataPusherError, InvalidMessage, Stopped, StoreUnavailable
+from schemas.logs import about
 from schemas.messages import Job, Json, Kind
+from schemas.metrics import version
 from schemas.sealing import Sealer, message_keys
 from schemas.settings import Settings, words
 from schemas.topology import Topology
@@ -40,18 +44,18 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 PURGE_EVERY_S = 3600.0
-#: Children that may die while they start before the start of the worker fails.
-FIRST_TRIES = 4
 #: After the drain limit: what killing children and handing back deliveries may take.
 LAST_STEPS_S = 10.0
 
 
-def run_worker(settings: Settings, engine: Engine, bus: Bus, topology: Topology, stop: threading.Event) -> None:
+def run_worker(
+    settings: Settings, engine: Engine, bus: Bus, topology: Topology, stop: threading.Event, watch: Watch | None = None
+) -> None:
     """Runs jobs until *stop* is set, then lets running ones end for DRAIN_TIMEOUT and gives the rest back.
 
     Raises: BadSetting when the job modules cannot be used.
     """
-    worker = Worker(settings, engine, bus, topology)
+    worker = Worker(settings, engine, bus, topology, watch or Watch())
     try:
         worker.start()
         while not stop.wait(PURGE_EVERY_S):
@@ -61,7 +65,7 @@ def run_worker(settings: Settings, engine: Engine, bus: Bus, topology: Topology,
 
 
 class Worker:
-    def __init__(self, settings: Settings, engine: Engine, bus: Bus, topology: Topology) -> None:
+    def __init__(self, settings: Settings, engine: Engine, bus: Bus, topology: Topology, watch: Watch) -> None:
         self._settings = settings
         self._bus = bus
         self._topology = topology
@@ -69,7 +73,10 @@ class Worker:
         self._claims = Claims(engine, lease_s=settings.lease, max_starts=settings.max_starts)
         self._sealer = Sealer(message_keys(settings.secret_key, words(settings.message_keys)))
         self._scratch = Scratch()
+        self._shown = Watched(watch, job_types(topology), settings.slots)
         self._source = f"/worker/{socket.gethostname()}/{os.getpid()}"
+        alive = Alive(self._source, version(), settings.slots, job_types(topology))
+        self._heartbeat = Heartbeat(engine, alive, lambda: self._shown.busy, settings.worker_beat)
         self._endings = Endings(settings, self._names, self._outgoing, self._requested, self._sealer, self._source)
         self._deliveries: queue.SimpleQueue[Delivery | None] = queue.SimpleQueue()
         self._consumers: list[Consumer] = []
@@ -89,6 +96,7 @@ class Worker:
         for job_type in job_types(self._topology):
             work = self._names.work(job_type)
             self._consumers.append(self._bus.consume(work, self._deliveries.put, prefetch=self._settings.slots))
+        self._heartbeat.start()
 
     def drain(self) -> None:
         """No new jobs; running ones end, or go back to the queue after DRAIN_TIMEOUT."""
@@ -99,6 +107,7 @@ class Worker:
         self._join(self._settings.drain_timeout)
         self._out_of_time.set()
         self._join(LAST_STEPS_S)
+        self._heartbeat.stop()
         self._scratch.close()
 
     def _join(self, limit_s: float) -> None:
@@ -117,14 +126,15 @@ class Worker:
     def _work(self, number: int, ready: "Future[None]") -> None:
         slot = Slot(self._settings, self._scratch)
         try:
-            _prepare_first(slot)
+            slot.prepare_first()
         except Exception as error:  # whatever it is, the start of the worker fails with it
             ready.set_exception(error)
             return
         ready.set_result(None)
         owner = f"{self._source}/{number}"
         while (delivery := self._deliveries.get()) is not None:
-            self._handle_safely(slot, owner, delivery)
+            with self._shown.in_hand(number, delivery):
+                self._handle_safely(slot, owner, delivery)
             if not self._draining.is_set():
                 self._prepare(slot)
         slot.discard()
@@ -149,8 +159,12 @@ class Worker:
         if not has_id(delivery.message):
             self._endings.send_with_id(delivery, job)
             return
+        with about(job_id=job.job_id):
+            self._take(slot, owner, delivery, job)
+
+    def _take(self, slot: Slot, owner: str, delivery: Delivery, job: Job) -> None:
         replay = str(delivery.message.headers.get("dead-at", ""))
-        match self._patiently(lambda: self._claims.take(job, owner, replay)):
+        match self._shown.taken(self._patiently(lambda: self._claims.take(job, owner, replay))):
             case Claim() as claim:
                 self._attempt(slot, delivery, job, claim, replay)
             case Finished(outcome, delivered):
@@ -160,20 +174,24 @@ class Worker:
             case Cancelled():
                 self._conclude(delivery, job, CANCELLED, replay)
             case Poison(starts):
-                self._conclude(delivery, job, _poisoned(starts), replay)
+                self._conclude(delivery, job, poisoned(starts), replay)
 
     def _attempt(self, slot: Slot, delivery: Delivery, job: Job, claim: Claim, replay: str) -> None:
         """The one place where an attempt's end is turned into a settlement."""
         telling = Telling(self._outgoing(), self._names, job, claim.starts, self._source)
         telling.tell(Kind.STARTED, {"attempt": delivery.attempt, "starts": claim.starts, "worker": claim.owner})
-        decision = self._run(slot, delivery, job, claim, telling)
-        logger.info("job %s, start %d: %s", job.job_id, claim.starts, _in_words(decision))
+        with self._shown.attempt(delivery, job, claim) as attempt:
+            decision = self._run(slot, delivery, job, claim, telling, attempt)
+            attempt.decided(decision)
+        logger.info("job %s, start %d: %s", job.job_id, claim.starts, in_words(decision))
         match decision:
             case End(kind, data):
                 outcome = Outcome(kind=kind, data=data, start=claim.starts, logs=telling.logs, replay=replay)
                 if not self._patiently(lambda: self._claims.finish(claim, outcome)):
                     self._let_go(delivery, claim)
-                elif telling.confirmed():
+                    return
+                self._shown.finished(job, kind)
+                if telling.confirmed():
                     self._endings.settle(delivery, job, outcome)
                 else:
                     delivery.release()
@@ -186,7 +204,7 @@ class Worker:
             case LetGo():
                 self._let_go(delivery, claim)
 
-    def _run(self, slot: Slot, delivery: Delivery, job: Job, claim: Claim, telling: Telling) -> Decision:
+    def _run(self, slot: Slot, delivery: Delivery, job: Job, claim: Claim, telling: Telling, attempt: Attempt) -> Decision:
         with Lease(self._claims, claim, self._settings.lease) as lease:
 
             def check() -> None:
@@ -195,7 +213,7 @@ class Worker:
                     raise Stopped("drain")
 
             try:
-                return End(Kind.COMPLETE, slot.run(job, telling.tell, check))
+                return End(Kind.COMPLETE, slot.run(job, telling.tell, check, attempt.stage))
             except (DataPusherError, Bug) as error:
                 if isinstance(error, Bug):
                     logger.error("job %s (%s) failed unexpectedly:\n%s", job.job_id, job.job_type, error.trace)
@@ -220,6 +238,7 @@ class Worker:
         """Ends a job that does not start."""
         outcome = self._patiently(lambda: self._claims.conclude(job, end.kind, end.data, replay))
         logger.info("job %s: %s", job.job_id, outcome.kind)
+        self._shown.finished(job, outcome.kind)
         self._endings.settle(delivery, job, outcome)
 
     def _decoded(self, delivery: Delivery) -> Job:
@@ -278,30 +297,3 @@ def job_types(topology: Topology) -> tuple[str, ...]:
     """Those that have a work queue."""
     work = [each for each in topology.bindings if each.exchange == topology.names.jobs]
     return tuple(each.routing_key for each in work if each.queue == topology.names.work(each.routing_key))
-
-
-def _prepare_first(slot: Slot) -> None:
-    """A child may be killed while it starts, as when memory is short; one that dies each time cannot work here."""
-    for pause_s in islice(delays(), FIRST_TRIES - 1):
-        try:
-            slot.prepare()
-            return
-        except Stopped as stopped:
-            logger.warning("a child process died while it started: %s", stopped.message)
-            time.sleep(pause_s)
-    slot.prepare()
-
-
-def _poisoned(starts: int) -> End:
-    reason = f"The job was started {starts} times and killed its process each time, or its worker was killed with it"
-    return End(Kind.DEAD, {"reason": reason, "error": {"message": f"{reason}. It will not be started again."}})
-
-
-def _in_words(decision: Decision) -> str:
-    match decision:
-        case End(kind):
-            return str(kind)
-        case Retry():
-            return f"retry, {decision.reason}"
-        case _:
-            return type(decision).__name__

@@ -10,6 +10,7 @@ from gateway.answers import edge
 from gateway.service import SERVICE, at_work
 from gateway.ui.routes import add_ui
 from publisher.bus import Bus
+from publisher.watch import Watch
 from schemas.settings import Settings
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -42,7 +43,9 @@ ROUTES: tuple[tuple[str, str, Handler], ...] = (
 )
 
 
-def make_app(settings: Settings, engine: Engine, bus: Bus, job_types: Mapping[str, bool]) -> web.Application:
+def make_app(
+    settings: Settings, engine: Engine, bus: Bus, job_types: Mapping[str, bool], watch: Watch | None = None
+) -> web.Application:
     """The gateway. *job_types* says which of them are synchronous; `secret_key` and `password` of *settings* are not empty."""
     app = web.Application(middlewares=[edge], client_max_size=settings.max_body)
     for prefix in {"", settings.url_prefix.rstrip("/")}:
@@ -50,7 +53,7 @@ def make_app(settings: Settings, engine: Engine, bus: Bus, job_types: Mapping[st
             _add(app, prefix + path.rstrip("/"), {method: handler for method, of, handler in ROUTES if of == path})
 
     async def service(app: web.Application) -> AsyncIterator[None]:
-        async with at_work(settings, engine, bus, job_types) as running:
+        async with at_work(settings, engine, bus, job_types, watch or Watch()) as running:
             app[SERVICE] = running
             yield
 

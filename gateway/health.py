@@ -1,16 +1,15 @@
 """For those who watch: whether the process lives, whether it can do its work and if not why, and figures for Prometheus."""
 
-import time
-from datetime import UTC
-
 from aiohttp import web
 
 from gateway import queries
 from gateway.answers import answer
-from gateway.metrics import CONTENT_TYPE
+from gateway.gauges import Snapshot, snapshot
 from gateway.service import Service, service_of
 from gateway.submission import Refused
+from gateway.ui.bus_view import BUS_VIEW
 from schemas.errors import StoreUnavailable
+from schemas.metrics import CONTENT_TYPE
 
 BUS_AWAY = "The bus cannot be reached; jobs are accepted into the outbox and published when it is back."
 
@@ -39,8 +38,19 @@ async def metrics(request: web.Request) -> web.Response:
     service = service_of(request)
     if not service.settings.metrics:
         raise Refused("Not Found", 404)
-    await _gauge(service)
-    return web.Response(body=service.metrics.text(), headers={"Content-Type": CONTENT_TYPE})
+    figures = service.metrics
+    figures.connected.set(service.bus.connected)
+    figures.streams.set(len(service.waiting))
+    figures.gauges.show_queues(await request.app[BUS_VIEW].queues())
+    figures.gauges.show(await _snapshot(service))
+    return web.Response(body=figures.figures.text(), headers={"Content-Type": CONTENT_TYPE})
+
+
+async def _snapshot(service: Service) -> Snapshot | None:
+    try:
+        return await service.store.read(snapshot)
+    except StoreUnavailable:
+        return None
 
 
 async def _store_trouble(service: Service) -> str | None:
@@ -49,19 +59,3 @@ async def _store_trouble(service: Service) -> str | None:
     except StoreUnavailable as error:
         return error.message
     return None
-
-
-async def _gauge(service: Service) -> None:
-    figures = service.metrics
-    figures.connected.set(service.bus.connected)
-    try:
-        counts = await service.store.read(queries.counts_by_state)
-        depth, oldest = await service.store.read(queries.outbox_depth)
-    except StoreUnavailable:
-        figures.store_up.set(0)
-        return
-    figures.store_up.set(1)
-    figures.outbox.set(depth)
-    figures.outbox_age.set(0 if oldest is None else time.time() - oldest.replace(tzinfo=UTC).timestamp())
-    for state, count in counts.items():
-        figures.jobs.labels(state).set(count)

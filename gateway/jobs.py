@@ -13,6 +13,7 @@ from gateway.queries import JobRow, Log
 from gateway.service import Service, service_of
 from gateway.submission import Refused, Submission
 from gateway.synchronous import finished
+from gateway.traced import traced
 from schemas.messages import JOB_ID, Job
 
 #: Lines of a job's log in one answer: CKAN shows them on one page, and waits 5 s for it.
@@ -23,12 +24,10 @@ DONE = {"success": True}
 async def submit(request: web.Request) -> web.StreamResponse:
     """`POST /job` and `POST /job/<id>`."""
     service = service_of(request)
-    headers = request.headers
-    body = await body_of(request)
-    submission = service.desk.submission(
-        headers.get("Content-Type", ""), body, request.match_info.get("job_id"), headers.get("traceparent", "")
-    )
-    return await _accept(service, submission)
+    content_type, body = request.headers.get("Content-Type", ""), await body_of(request)
+    with traced(request) as context:
+        submission = service.desk.submission(content_type, body, request.match_info.get("job_id"), context)
+        return await _accept(service, submission)
 
 
 async def resubmit(request: web.Request) -> web.StreamResponse:
@@ -45,14 +44,15 @@ async def resubmit(request: web.Request) -> web.StreamResponse:
     )
     if row.job_type not in service.job_types:
         raise Refused(f"Job type {row.job_type} not available. Available job types are {', '.join(sorted(service.job_types))}")
-    submission = service.desk.resubmission(job, await body_of(request), request.headers.get("traceparent", ""))
-    return await _accept(service, submission)
+    body = await body_of(request)
+    with traced(request) as context:
+        return await _accept(service, service.desk.resubmission(job, body, context))
 
 
 async def _accept(service: Service, submission: Submission) -> web.StreamResponse:
     if service.job_types[submission.job.job_type]:
         return await finished(service, submission)
-    await service.intake.accept(submission)
+    await service.accept(submission)
     return answer(service.shape.accepted(submission))
 
 

@@ -16,8 +16,10 @@ from gateway.legacy import LegacyShape
 from gateway.metrics import Metrics
 from gateway.outbox import Outbox
 from gateway.store_threads import Store, StoreThreads
-from gateway.submission import Desk
+from gateway.submission import Desk, Submission
 from publisher.bus import Bus
+from publisher.watch import Watch
+from schemas.logs import about
 from schemas.sealing import Sealer, message_keys
 from schemas.settings import Settings, words
 from schemas.topology import Names
@@ -45,8 +47,15 @@ class Service:
     doorman: Doorman
     shape: LegacyShape
     metrics: Metrics
+    watch: Watch
     #: Requests that may last: streams of events, and those that wait for a synchronous job.
     waiting: "set[asyncio.Task[object]]" = field(default_factory=set)
+
+    async def accept(self, submission: Submission) -> None:
+        """Returns when the job is on disk. Raises: JobExists, StoreUnavailable."""
+        with about(job_id=submission.job.job_id):
+            await self.intake.accept(submission)
+        self.metrics.accepted(submission.job.job_type)
 
     @contextlib.contextmanager
     def waits(self) -> Iterator[None]:
@@ -78,7 +87,9 @@ async def _for_ever(run: Callable[[], Awaitable[None]]) -> None:
 
 
 @contextlib.asynccontextmanager
-async def at_work(settings: Settings, engine: Engine, bus: Bus, job_types: Mapping[str, bool]) -> AsyncIterator[Service]:
+async def at_work(
+    settings: Settings, engine: Engine, bus: Bus, job_types: Mapping[str, bool], watch: Watch
+) -> AsyncIterator[Service]:
     """A service whose tasks run. Afterwards they have ended; what was not published by then waits in the outbox."""
     names = Names(settings.vhost_prefix)
     threads, intake_thread = StoreThreads("store", THREADS), StoreThreads("accept", 1)
@@ -96,7 +107,8 @@ async def at_work(settings: Settings, engine: Engine, bus: Bus, job_types: Mappi
         hub=EventHub(bus, names.events, asyncio.get_running_loop()),
         doorman=Doorman(settings.secret_key, settings.username, settings.password),
         shape=LegacyShape(settings.legacy_timezone),
-        metrics=Metrics(),
+        metrics=Metrics(watch.figures, job_types),
+        watch=watch,
     )
     for job_type in (name for name, synchronous in job_types.items() if synchronous):
         service.hub.open_tap(job_type)

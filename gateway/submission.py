@@ -17,6 +17,7 @@ import orjson
 from gateway.clock import now
 from gateway.json_text import dump_json
 from publisher.bus import HeaderValue
+from publisher.tracing import TRACEPARENT
 from schemas.errors import DataPusherError, InvalidMessage
 from schemas.messages import JOB_ID, JOB_KEYS, SCHEMA_VERSION, Job, Json
 from schemas.sealing import Sealer, job_key
@@ -30,7 +31,6 @@ DIGITS_AS_ZEROS = bytes.maketrans(b"123456789", b"000000000")
 NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 NOT_JSON = "Not recognised as json, make sure content type is application/json"
-TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 class Refused(DataPusherError):

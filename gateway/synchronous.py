@@ -25,7 +25,7 @@ async def finished(service: Service, submission: Submission) -> web.Response:
     """
     job = submission.job
     with service.waits(), service.hub.listening(job.job_id, job.job_type) as listener:
-        await service.intake.accept(submission)
+        await service.accept(submission)
         try:
             async with asyncio.timeout(service.settings.sync_timeout):
                 row, log, raw = await _end(service, job.job_id, listener)

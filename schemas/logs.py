@@ -3,6 +3,9 @@
 import json
 import logging
 import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from logging.handlers import RotatingFileHandler
 
@@ -12,10 +15,22 @@ FILE_BYTES, FILES_KEPT = 64 * 1024 * 1024, 5
 TEXT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 #: What a record carries anyway; everything else in it came by `extra=` and is shown.
 USUAL = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+#: What the lines of this thread, or task, are about.
+_about: ContextVar[Mapping[str, str]] = ContextVar("about")
+
+
+@contextmanager
+def about(**facts: str) -> Iterator[None]:
+    """Lines logged in this block carry these facts (job_id, trace_id), where the format is JSON; empty ones are left out."""
+    token = _about.set({**_about.get({}), **{name: value for name, value in facts.items() if value}})
+    try:
+        yield
+    finally:
+        _about.reset(token)
 
 
 class JsonLines(logging.Formatter):
-    """`{"time", "level", "logger", "message", "exception"?, …}`; what was given as `extra` (job_id …) stands beside."""
+    """`{"time", "level", "logger", "message", "exception"?, …}`; beside them what the line is `about`, and its `extra`."""
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, object] = {
@@ -26,6 +41,7 @@ class JsonLines(logging.Formatter):
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
+        line |= _about.get({})
         line |= {key: value for key, value in vars(record).items() if key not in USUAL}
         return json.dumps(line, default=str, ensure_ascii=False)
 

@@ -7,9 +7,10 @@ may have been restarted.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, create_engine, event, insert, inspect, select, text, update
+from sqlalchemy import Connection, Engine, create_engine, event, func, insert, inspect, select, text, update
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -19,9 +20,12 @@ from schemas.errors import BadSetting, StoreUnavailable
 from schemas.tables import metadata, schema_version
 
 #: The version of `schemas.tables`; a change of the tables adds a step to MIGRATIONS.
-VERSION = 2
+VERSION = 3
 #: Version reached → the statements that reach it from the one before.
-MIGRATIONS: dict[int, tuple[str, ...]] = {2: ("ALTER TABLE claims ADD COLUMN callback_until TIMESTAMP",)}
+MIGRATIONS: dict[int, tuple[str, ...]] = {
+    2: ("ALTER TABLE claims ADD COLUMN callback_until TIMESTAMP",),
+    3: (),  # the table `workers`: missing tables are made without a statement
+}
 #: How long a writer waits for another one's transaction; group commits last milliseconds.
 SQLITE_BUSY_MS = 10_000
 #: Any number does, as long as all our processes lock the same: it keeps two starts from creating tables at once.
@@ -103,6 +107,15 @@ def writing(engine: Engine) -> Iterator[Connection]:
     """One transaction, committed at the end. Raises: StoreUnavailable; a broken constraint stays an IntegrityError."""
     with unavailable_store_said(), engine.begin() as connection:
         yield connection
+
+
+def store_now(connection: Connection) -> datetime:
+    """Naive UTC: the database's clock on PostgreSQL, so that processes with wrong clocks agree; an SQLite file has one
+    machine's anyway."""
+    if connection.dialect.name == "postgresql":
+        moment: datetime = connection.execute(select(func.timezone("UTC", func.clock_timestamp()))).scalar_one()
+        return moment
+    return datetime.now(UTC).replace(tzinfo=None)
 
 
 def _postgresql_engine(url: str, pool_size: int) -> Engine:

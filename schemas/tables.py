@@ -141,5 +141,21 @@ claims = Table(
     Index("claims_changed", "changed_at"),
 )
 
+#: Workers that live. Each writes its own row, again and again; one that is killed is gone when its row is over.
+workers = Table(
+    "workers",
+    metadata,
+    #: "/worker/<host>/<process id>": its slots' claims have this and the slot's number as owner.
+    Column("worker", String(300), primary_key=True),
+    Column("version", String(50), nullable=False),
+    Column("slots", Integer, nullable=False),
+    #: Slots that had a job in hand when it last told.
+    Column("busy", Integer, nullable=False),
+    Column("job_types", JSON, nullable=False),
+    Column("started_at", DateTime, nullable=False),
+    Column("seen_at", DateTime, nullable=False),
+    Column("good_until", DateTime, nullable=False),
+)
+
 #: One row: the version that `schemas.store` has brought the tables to.
 schema_version = Table("schema_version", metadata, Column("version", Integer, primary_key=True, autoincrement=False))

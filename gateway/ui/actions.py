@@ -37,7 +37,7 @@ async def resubmit(visit: Visit, fields: Mapping[str, str]) -> web.Response:
     )
     fresh = fields.get("api_key", "").strip()
     submission = service.desk.resubmission(job, dump_json({"api_key": fresh}) if fresh else b"", "")
-    await service.intake.accept(submission)
+    await service.accept(submission)
     return visit.see(f"job/{submission.job.job_id}?said=resubmitted")
 
 

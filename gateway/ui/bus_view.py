@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
+from aiohttp import web
+
 from gateway.store_threads import StoreThreads
 from publisher import dead
 from publisher.bus import Bus
@@ -109,6 +111,10 @@ def _views(topology: Topology) -> Sequence[QueueView]:
         QueueView(names.dead, "dead jobs", "dead", ""),
         QueueView(names.dead_callbacks, "dead callbacks", "dead", ""),
     ]
+
+
+#: The gateway's own.
+BUS_VIEW = web.AppKey("bus_view", BusView)
 
 
 async def _in_time(threads: StoreThreads, call: Callable[[], T], limit_s: float) -> T:

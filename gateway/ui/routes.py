@@ -13,7 +13,7 @@ from jinja2 import FileSystemLoader, StrictUndefined
 from gateway.service import SERVICE
 from gateway.submission import Refused
 from gateway.ui import actions, dead_letters, forms, login, pages, words
-from gateway.ui.bus_view import BusView
+from gateway.ui.bus_view import BUS_VIEW, BusView
 from gateway.ui.visit import HEADERS, MOUNT, Visit
 from publisher.bus import Bus
 from schemas.errors import BusError, StoreUnavailable
@@ -45,7 +45,6 @@ FOLDER = Path(__file__).parent
 STATIC = {"style.css": "text/css", "dashboard.js": "text/javascript", "icon.svg": "image/svg+xml"}
 #: The address of a static file has its version in it.
 KEPT = {**HEADERS, "Cache-Control": "public, max-age=31536000, immutable"}
-BUS_VIEW = web.AppKey("bus_view", BusView)
 ASSETS = web.AppKey("assets", str)
 
 
