@@ -107,10 +107,11 @@ class ReadTable:
         tally, short = self._tally, Counter[int]()
         profiler = Profiler(self.heading.width) if self._options.profile else None
         inference = Inference(self._trial, self._not_free(), self.heading.width)
+        given_numbers = {p for p, rich in self._wishes.given.items() if rich in ("integer", "decimal")}
         for frame, batch in self._clean(tally, short, rules):
             inference.add(frame, batch.row_numbers)
             if profiler:
-                profiler.add(frame, inference.plain_numbers())
+                profiler.add(frame, batch.cells, inference.plain_numbers() | given_numbers)
             yield batch
         plan = Plan(self.heading, tuple(self._reader.names), self._options, self._wishes.forced, self._wishes.given, rules)
         self._columns = finish(plan, inference.evidence, tally.rows, profiler)
