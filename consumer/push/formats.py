@@ -1,5 +1,6 @@
 """Which format a file has (tables.md §1): by its content, then by what was declared about it."""
 
+import codecs
 import mmap
 import re
 import struct
@@ -10,6 +11,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from consumer.push.signatures import advice, is_binary, markup, stranger
+from consumer.push.wide_text import wide_encoding
 from schemas.errors import FileError
 
 #: Bytes of the head that decide; more than the first record of nearly every text file.
@@ -208,10 +210,16 @@ def _json_kind(head: bytes, named: str | None) -> str | None:
     return JSON
 
 
+#: Byte order marks; that of UTF-32 begins with that of UTF-16.
+_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32-le"), (codecs.BOM_UTF32_BE, "utf-32-be"), (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"), (codecs.BOM_UTF8, "utf-8"),
+)  # fmt: skip
+
+
 def _decoded(head: bytes) -> str:
-    for mark, encoding in ((b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"), (b"\xef\xbb\xbf", "utf-8")):
+    for mark, encoding in _MARKS:
         if head.startswith(mark):
             return head[len(mark) :].decode(encoding, "ignore")
-    if head[1:2] == b"\x00":
-        return head.decode("utf-16-le", "ignore")
-    return head.decode("utf-16-be", "ignore") if head[:1] == b"\x00" else head.decode("utf-8", "replace")
+    wide = wide_encoding(head)
+    return head.decode(wide, "ignore") if wide else head.decode("utf-8", "replace")

@@ -1,6 +1,9 @@
 """What a file is by its first bytes, for everything that is no table: its name in a sentence, and what to do about it."""
 
+import codecs
 import re
+
+from consumer.push.wide_text import wide_encoding
 
 #: (offset, bytes, what the file is). The first that matches counts.
 _MAGIC: tuple[tuple[int, bytes, str], ...] = (
@@ -96,13 +99,8 @@ def markup(head: bytes) -> str | None:
 
 def is_binary(head: bytes) -> bool:
     """Whether bytes that are no known kind are no text either: many control characters, and not UTF-16 or UTF-32."""
-    wide = head.startswith((b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff"))
-    return not wide and not _is_wide_text(head) and _is_binary(head)
-
-
-def _is_wide_text(head: bytes) -> bool:
-    even, odd = head[0::2].count(0), head[1::2].count(0)
-    return max(even, odd) > len(head) * 0.35 and min(even, odd) < len(head) * 0.05
+    wide = head.startswith((b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")) or wide_encoding(head)
+    return not wide and _is_binary(head)
 
 
 #: Control characters that text files have: SOH (Hive), TAB, LF, VT, FF, CR, SUB (end of a DOS file), ESC, separators.
@@ -111,9 +109,19 @@ _NO_TEXT = bytes(byte for byte in range(1, 32) if byte not in _TEXT_CONTROLS)
 
 
 def _is_binary(head: bytes) -> bool:
-    """Random bytes are 7 % such controls; text with NULs strewn in by some program is text."""
+    """Random bytes are 7 % such controls and no UTF-8; text with NULs or some controls strewn in by a program is text."""
     controls = len(head) - len(head.translate(None, _NO_TEXT))
-    return controls > len(head) * 0.02 or head.count(0) > len(head) * 0.4
+    most = max(4, len(head) * 0.1) if _is_utf8(head) else len(head) * 0.02
+    return controls > most or head.count(0) > len(head) * 0.4
+
+
+def _is_utf8(head: bytes) -> bool:
+    """The last character may be cut."""
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _plain(head: bytes) -> str:

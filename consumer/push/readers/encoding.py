@@ -1,31 +1,25 @@
 """Which encoding a text file is in (tables.md §2), and its bytes as UTF-8."""
 
 import codecs
-import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import chardet
 import pyarrow as pa
 
 from consumer.push.options import Options
+from consumer.push.readers.legacy import detected
 from consumer.push.table import Tally
+from consumer.push.wide_text import wide_encoding
 from schemas.errors import FileError
 
 #: Bytes read at once while looking through the whole file.
 _READ_BYTES = 1 << 20
 
-#: Lines with non-ASCII bytes that are collected for the detector, and how far it is looked for them.
+#: Bytes of lines that are collected for the detector, and how far it is looked for them.
 _EVIDENCE_BYTES = 64 << 10
 _WINDOW_BYTES = 16 << 20
-
-#: Encodings of the Latin alphabet.
-_LATIN = ("cp1252", "cp1250", "cp1254", "cp1257", "iso8859-1", "iso8859-2", "iso8859-9", "iso8859-13", "iso8859-15")
-
-#: Of the best answer's confidence: what Windows-1252 needs to be taken instead.
-_HARDLY_LESS = 0.6
 
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF32_LE, "utf-32-le"), (codecs.BOM_UTF32_BE, "utf-32-be"),
@@ -46,8 +40,8 @@ class Encoding:
 
 
 def find_encoding(path: Path, options: Options) -> Encoding:
-    """The encoding of the file: *encoding*, its byte order mark, UTF-16 by its NULs, UTF-8 if all of it is valid, else
-    a legacy one. A file said to be UTF-8 is one to its last byte, unless *encoding_errors* is `replace`.
+    """The encoding of the file: *encoding*, its byte order mark, UTF-16 and UTF-32 by their NULs, UTF-8 if all of it is
+    valid, else a legacy one. A file said to be UTF-8 is one to its last byte, unless *encoding_errors* is `replace`.
     Raises FileError("empty") for no bytes, ("undecodable") for bytes that are no UTF-8 where only that can be."""
     with path.open("rb") as file:
         head = file.read(_READ_BYTES)
@@ -55,10 +49,10 @@ def find_encoding(path: Path, options: Options) -> Encoding:
         raise FileError("empty", "The file is empty (0 bytes).")
     bom = next(((mark, name) for mark, name in _BOMS if head.startswith(mark)), None)
     if options.encoding:
-        return _checked(path, Encoding(options.encoding, _bom_bytes(options.encoding, head)), options)
+        return _checked(path, _named(options.encoding, head), options)
     if bom:
         return _checked(path, Encoding(bom[1], len(bom[0])), options)
-    if wide := _utf16_without_bom(head[:4096]):
+    if wide := wide_encoding(head):
         return Encoding(wide)
     offset = first_invalid(path)
     if offset is None or (options.encoding_errors == "replace" and _few_invalid(head, offset)):
@@ -77,20 +71,15 @@ def _checked(path: Path, encoding: Encoding, options: Options) -> Encoding:
     return encoding
 
 
-def _bom_bytes(encoding: str, head: bytes) -> int:
-    plain = codecs.lookup(encoding).name
-    return next((len(mark) for mark, name in _BOMS if head.startswith(mark) and plain.startswith(name)), 0)
-
-
-def _utf16_without_bom(head: bytes) -> str | None:
-    """UTF-16 text of mostly Latin letters has a NUL in every other byte."""
-    even, odd = head[0::2], head[1::2]
-    pairs = len(odd)
-    if pairs >= 2 and odd.count(0) > 0.7 * pairs and even.count(0) < 0.1 * pairs:
-        return "utf-16-le"
-    if pairs >= 2 and even.count(0) > 0.7 * pairs and odd.count(0) < 0.1 * pairs:
-        return "utf-16-be"
-    return None
+def _named(encoding: str, head: bytes) -> Encoding:
+    """The encoding that was asked for; `utf-16` and `utf-32` say nothing of the order of bytes."""
+    plain = codecs.lookup(encoding).name.removesuffix("-sig")
+    unordered = plain in ("utf-16", "utf-32")
+    for mark, name in _BOMS:
+        if head.startswith(mark) and (name == plain or (unordered and name.startswith(plain))):
+            return Encoding(name, len(mark))
+    wide = wide_encoding(head) or ""
+    return Encoding(plain if not unordered else wide if wide.startswith(plain) else f"{plain}-le")
 
 
 def first_invalid(path: Path, start: int = 0) -> int | None:
@@ -119,7 +108,7 @@ def _whole_characters(data: bytes) -> int:
     return len(data)
 
 
-def _is_utf8(data: memoryview) -> bool:
+def _is_utf8(data: bytes | memoryview) -> bool:
     """By Arrow, several times as fast as Python's decoder."""
     offsets = pa.py_buffer(struct.pack("=ii", 0, len(data)))
     binary = pa.Array.from_buffers(pa.binary(), 1, [None, offsets, pa.py_buffer(data)])
@@ -147,46 +136,17 @@ def _few_invalid(head: bytes, offset: int) -> bool:
 
 
 def _legacy(path: Path, offset: int) -> str:
-    """Detected from lines with non-ASCII bytes, from the first invalid byte on: the head is usually ASCII."""
+    """Detected from lines that are no UTF-8, from the first invalid byte on: the head is usually ASCII."""
     with path.open("rb") as file:
         file.seek(max(0, offset - 200))
         window = file.read(_WINDOW_BYTES)
     evidence = bytearray()
     for line in window.splitlines(keepends=True):
-        if not line.isascii():
+        if not line.isascii() and not _is_utf8(line):
             evidence += line
         if len(evidence) > _EVIDENCE_BYTES:
             break
-    return _detected(bytes(evidence))
-
-
-def _detected(evidence: bytes) -> str:
-    """The detector's best answer among the encodings that the web knows, else among all. Windows-1252, by far the most
-    frequent, wins where the detector hardly prefers another: a handful of accents proves little."""
-    for era in (chardet.EncodingEra.MODERN_WEB, chardet.EncodingEra.ALL):
-        answers = chardet.detect_all(evidence, encoding_era=era, prefer_superset=True, ignore_threshold=True)
-        likely = {_codec(one["encoding"]): one["confidence"] for one in reversed(answers) if _codec(one["encoding"])}
-        if _lone_accents(evidence):
-            likely = {name: confidence for name, confidence in likely.items() if name in _LATIN} or likely
-        if likely:
-            best = max(likely, key=lambda name: likely[name])
-            return "cp1252" if likely.get("cp1252", 0) >= _HARDLY_LESS * likely[best] else best
-    return "cp1252"
-
-
-def _lone_accents(evidence: bytes) -> bool:
-    """Whether the non-ASCII bytes stand alone among ASCII letters, as accents do and no other script."""
-    runs = re.findall(rb"[\x80-\xff]+", evidence)
-    return sum(map(len, runs)) < 1.5 * len(runs)
-
-
-def _codec(name: str | None) -> str:
-    """Python's name of a legacy encoding; "" for what is none."""
-    try:
-        found = codecs.lookup(name or "ascii").name
-    except LookupError:
-        return ""
-    return "" if found in ("utf-8", "ascii", "utf-8-sig", "utf-7") else found
+    return detected(bytes(evidence))
 
 
 def utf8_blocks(path: Path, encoding: Encoding, options: Options, tally: Tally, size_bytes: int) -> Iterator[bytes]:
