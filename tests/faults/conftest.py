@@ -11,6 +11,8 @@ from sandbox.server import Sandbox
 from schemas.store import open_store, store_url
 from tests.acceptance.service import Service
 from tests.conftest import needed
+from tests.faults import book as books
+from tests.faults.book import Book
 from tests.faults.ledger import Ledger
 from tests.faults.own_postgresql import OwnPostgresql
 from tests.services import PrivateBroker, postgresql
@@ -21,6 +23,29 @@ HERE = Path(__file__).parent
 LIMIT_S = 300
 #: How long what is stopped stays away, in seconds; a minute shows more, and takes it.
 OUTAGE_S = float(os.environ.get("FAULTS_OUTAGE_S", "8"))
+
+
+BOOK: pytest.StashKey[Book] = pytest.StashKey()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[BOOK] = Book()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """All ledgers; also in the file that FAULTS_BOOK names."""
+    if not config.stash[BOOK].pages:
+        return
+    lines = list(config.stash[BOOK].lines())
+    for line in lines:
+        terminalreporter.write_line(line)
+    if path := os.environ.get("FAULTS_BOOK"):
+        Path(path).write_text("\n".join((books.HEAD, *lines)) + "\n")
+
+
+@pytest.fixture
+def book(request: pytest.FixtureRequest) -> Book:
+    return request.config.stash[BOOK]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -67,8 +92,8 @@ def ckan() -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def install(tmp_path: Path, ckan: Sandbox) -> Iterator[Install]:
-    """Makes the one installation of a test; ends its processes afterwards."""
+def install(tmp_path: Path, ckan: Sandbox, book: Book, request: pytest.FixtureRequest) -> Iterator[Install]:
+    """Makes the one installation of a test; ends its processes afterwards, and puts its ledger into the book."""
     with ExitStack() as stack:
 
         def install(variables: Mapping[str, str]) -> Ledger:
@@ -77,7 +102,9 @@ def install(tmp_path: Path, ckan: Sandbox) -> Iterator[Install]:
             uri = service.environment.get("DATAPUSHER_SQLALCHEMY_DATABASE_URI", "")
             engine = open_store(store_url(uri, service.environment["DATAPUSHER_DATA_DIR"]))
             stack.callback(engine.dispose)
-            return Ledger(service, ckan, engine)
+            ledger = Ledger(service, ckan, engine)
+            stack.callback(lambda: book.add(request.node.name, ledger))
+            return ledger
 
         yield install
 

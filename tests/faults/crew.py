@@ -3,14 +3,11 @@
 import random
 import signal
 import subprocess
-import time
-from collections.abc import Iterable
-from dataclasses import dataclass
 
 import psutil
 
-from tests.acceptance.service import Service, descendants
-from tests.faults.ledger import Ledger
+from tests.acceptance.service import descendants
+from tests.faults.ledger import Account, Ledger
 
 #: A round of kills, in any order: workers and their children do most of the work.
 ROUND = ("gateway", "recorder", "worker", "worker", "child", "child", "child")
@@ -20,19 +17,13 @@ ROUND = ("gateway", "recorder", "worker", "worker", "child", "child", "child")
 EXCUSED_S = 3.0
 
 
-@dataclass(frozen=True)
-class Kill:
-    kind: str
-    #: time.time(), once the process was gone.
-    at: float
-
-
 class Crew:
-    """A gateway, a recorder and *workers* workers of *service*."""
+    """A gateway, a recorder and *workers* workers of *ledger*'s service, where each kill is noted."""
 
-    def __init__(self, service: Service, chance: random.Random, *, workers: int = 2) -> None:
-        self.kills: list[Kill] = []
-        self._service = service
+    def __init__(self, ledger: Ledger, chance: random.Random, *, workers: int = 2) -> None:
+        self.kills: list[str] = []
+        self._ledger = ledger
+        self._service = ledger.service
         self._chance = chance
         self._round: list[str] = []
         self._members: dict[str, subprocess.Popen[bytes]] = {}
@@ -43,7 +34,7 @@ class Crew:
     def processes(self) -> list["subprocess.Popen[bytes]"]:
         return list(self._members.values())
 
-    def kill_somebody(self) -> Kill:
+    def kill_somebody(self) -> None:
         """`kill -9` of one that is fit to be killed; it is started again at once (children by their worker)."""
         kind = self._next_kind()
         if kind == "child":
@@ -56,11 +47,10 @@ class Crew:
             process = self._members[name]
             process.kill()
             assert process.wait() == -signal.SIGKILL, f"{name} had ended by itself\n{self._service.logs()}"
-        kill = Kill(kind, time.time())
-        self.kills.append(kill)
+        self.kills.append(kind)
+        self._ledger.note(f"{kind} killed")
         if kind != "child":
             self._start(name)
-        return kill
 
     def _next_kind(self) -> str:
         self._round = self._round or self._chance.sample(ROUND, len(ROUND))
@@ -81,13 +71,15 @@ class Crew:
         return [child for worker in workers if worker.poll() is None for child in descendants(worker)]
 
 
-def avoidable(called_back_twice: Iterable[str], kills: Iterable[Kill], ledger: Ledger) -> list[str]:
-    """Those of the jobs *called_back_twice* for whose second callback no kill is to blame."""
-    deaths = [kill.at for kill in kills if kill.kind == "worker"]
+def excuse(account: Account, ledger: Ledger) -> None:
+    """Takes those out of the *account* for whose second callback a kill is to blame, and counts them."""
+    deaths = [fault.at for fault in ledger.faults if fault.kind == "worker killed"]
     calls = ledger.ckan.calls("datapusher_hook")
 
     def excused(job_id: str) -> bool:
         arrived = min(call.at for call in calls if job_id.encode() in call.body)
         return any(0 <= death - arrived < EXCUSED_S for death in deaths)
 
-    return [job_id for job_id in called_back_twice if not excused(job_id)]
+    avoidable = [job_id for job_id in account.called_back_twice if not excused(job_id)]
+    ledger.excused = len(account.called_back_twice) - len(avoidable)
+    account.called_back_twice = avoidable

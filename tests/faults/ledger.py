@@ -25,6 +25,16 @@ class Entry:
     accepted_at: float
 
 
+@dataclass(frozen=True)
+class Fault:
+    """Something that was done to the service."""
+
+    #: Such as `worker killed`.
+    kind: str
+    #: time.time() at which it was over: the process gone, the broker back.
+    at: float
+
+
 @dataclass
 class Account:
     """Job ids under each thing that must not be; all empty is well."""
@@ -53,6 +63,16 @@ class Ledger:
         self.entries: list[Entry] = []
         #: Answers to POST /job that were none or a 5xx, by what they were.
         self.refusals: Counter[str] = Counter()
+        #: What was done to the service, for the book.
+        self.faults: list[Fault] = []
+        #: Callbacks that came twice for a kill at the wrong moment (`crew.excuse`).
+        self.excused = 0
+        #: What was counted last.
+        self.last: Account | None = None
+
+    def note(self, kind: str) -> None:
+        """A fault of this *kind* is over now."""
+        self.faults.append(Fault(kind, time.time()))
 
     def submit(self, rows: int = 3, *, patience_s: float = 60.0) -> Entry:
         """Pushes a new resource of *rows* rows; posts again until the gateway has accepted it.
@@ -96,6 +116,7 @@ class Ledger:
                 account.rows_missing_or_doubled.append(entry.job_id)
             if hooks[entry.job_id] != 1:
                 (account.called_back_twice if hooks[entry.job_id] else account.never_called_back).append(entry.job_id)
+        self.last = account
         return account
 
     def hooks(self) -> Counter[str]:

@@ -5,7 +5,6 @@ them one gateway, one recorder and one worker, the veterans, live through all of
 """
 
 import argparse
-import json
 import random
 import statistics
 import sys
@@ -25,7 +24,8 @@ from sandbox.server import Sandbox
 from schemas.store import open_store, store_url
 from schemas.topology import topology
 from tests.acceptance.service import Service, wait_until
-from tests.faults.crew import Crew, Kill, avoidable
+from tests.faults.book import Page, back_after_s
+from tests.faults.crew import Crew, excuse
 from tests.faults.ledger import Account, Ledger
 from tests.faults.own_postgresql import OwnPostgresql
 from tests.services import PrivateBroker
@@ -57,7 +57,7 @@ class Report:
     excused: int
     kills: Mapping[str, int]
     #: Seconds from a kill to the first callback of a job that was accepted after it, by kind.
-    recovery_s: Mapping[str, list[float]]
+    back_after_s: Mapping[str, list[float]]
     #: Veteran → memory in MB in the second quarter and in the last, file descriptors the same.
     memory_mb: Mapping[str, tuple[float, float]]
     descriptors: Mapping[str, tuple[float, float]]
@@ -68,14 +68,17 @@ class Report:
         memory = all(late <= early * (1 + ALLOWED_GROWTH) for early, late in self.memory_mb.values())
         return memory and all(late <= early + ALLOWED_FDS for early, late in self.descriptors.values())
 
+    def page(self, name: str) -> Page:
+        return Page(name, self.accepted, self.account, Counter(self.kills), self.back_after_s, self.excused)
+
     def __str__(self) -> str:
         lines = [
             f"{self.accepted} jobs accepted in {self.seconds:.0f} s; refusals on the way: {dict(self.refusals) or 'none'}",
             f"{self.account} (and {self.excused} twice for a kill at the wrong moment)",
         ]
         for kind, count in sorted(self.kills.items()):
-            times = self.recovery_s.get(kind) or [float("nan")]
-            lines.append(f"{kind:10} killed {count:4}; back after {statistics.median(times):.1f} s, at most {max(times):.1f} s")
+            times = self.back_after_s.get(kind) or [float("nan")]
+            lines.append(f"{kind:15} {count:4} times; back after {statistics.median(times):.1f} s, at most {max(times):.1f} s")
         for name in self.memory_mb:
             (early, late), (few, many) = self.memory_mb[name], self.descriptors[name]
             lines.append(f"{name:10} memory {early:.0f} → {late:.0f} MB, file descriptors {few:.0f} → {many:.0f}")
@@ -93,8 +96,7 @@ class Soak:
         self._chance = chance
         roles = ("gateway", "worker", "recorder")
         self._veterans = dict(zip(roles, veterans.start(*roles), strict=True))
-        self._crew = Crew(self._service, chance)
-        self._broker_kills: list[Kill] = []
+        self._crew = Crew(ledger, chance)
         self._samples: dict[str, list[tuple[float, float]]] = defaultdict(list)
         self._over = threading.Event()
         self._failures: list[BaseException] = []
@@ -138,26 +140,24 @@ class Soak:
                 self._samples[name].append((told.memory_info().rss / 1e6, told.num_fds()))
 
     def _kill(self) -> None:
-        done = len(self._crew.kills) + len(self._broker_kills)
+        done = len(self._ledger.faults)
         if self._broker and done % BROKER_EACH == BROKER_EACH - 1:
             self._broker.kill()
-            self._broker_kills.append(Kill("broker", time.time()))
+            self._ledger.note("broker killed")
             self._broker.start()
         else:
             self._crew.kill_somebody()
 
     def _report(self, seconds: float, account: Account) -> Report:
-        kills = [*self._crew.kills, *self._broker_kills]
-        doubled = len(account.called_back_twice)
-        account.called_back_twice = avoidable(account.called_back_twice, kills, self._ledger)
+        excuse(account, self._ledger)
         return Report(
             seconds=seconds,
             accepted=len(self._ledger.entries),
             refusals=self._ledger.refusals,
             account=account,
-            excused=doubled - len(account.called_back_twice),
-            kills=Counter(kill.kind for kill in kills),
-            recovery_s=recovery_s(kills, self._ledger),
+            excused=self._ledger.excused,
+            kills=Counter(fault.kind for fault in self._ledger.faults),
+            back_after_s=back_after_s(self._ledger),
             memory_mb={name: quarters([memory for memory, _ in taken]) for name, taken in self._samples.items()},
             descriptors={name: quarters([count for _, count in taken]) for name, taken in self._samples.items()},
             left_in_queues=left_in_queues(self._service),
@@ -168,18 +168,6 @@ def quarters(values: list[float]) -> tuple[float, float]:
     """The medians of the second quarter and of the last."""
     size = max(1, len(values) // 4)
     return statistics.median(values[size : 2 * size] or values), statistics.median(values[-size:])
-
-
-def recovery_s(kills: list[Kill], ledger: Ledger) -> dict[str, list[float]]:
-    called: dict[str, float] = {}
-    for call in ledger.ckan.calls("datapusher_hook"):
-        called.setdefault(str(json.loads(call.body)["job_id"]), call.at)
-    times: dict[str, list[float]] = defaultdict(list)
-    for kill in kills:
-        after = [called[entry.job_id] for entry in ledger.entries if entry.accepted_at > kill.at and entry.job_id in called]
-        if after:
-            times[kill.kind].append(min(after) - kill.at)
-    return times
 
 
 def left_in_queues(service: Service) -> dict[str, int]:

@@ -44,6 +44,8 @@ def test_a_killed_broker_comes_back_to_jobs_that_all_end_once(
         time.sleep(outage_s)
     finally:
         private_broker.start()
+    ledger.note(f"broker killed, away for {outage_s:g} s")
+    ledger.submit()
 
     settled(ledger)
     assert not ledger.refusals
@@ -66,6 +68,7 @@ def test_jobs_that_the_queue_has_no_room_for_wait_in_the_outbox_until_it_has(
         assert len(ledger.in_outbox()) >= 2, "the broker has refused nothing"
         if relief == "lifted":
             private_broker.control("clear_policy", policy)
+        ledger.note("broker refuses publishes")
         ledger.service.start("worker")
         settled(ledger)
     finally:
@@ -106,6 +109,8 @@ def test_a_broker_with_an_alarm_takes_nothing_and_nothing_is_lost(
     assert {entry.job_id for entry in blocked} & ledger.in_outbox(), "the broker has taken them"
     assert len(ledger.open_jobs()) == 4
     private_broker.control(alarm.command, alarm.ending)
+    ledger.note("alarm of memory or disk")
+    ledger.submit()
 
     settled(ledger)
     assert not ledger.refusals
@@ -120,6 +125,7 @@ def test_a_connection_that_is_closed_in_mid_job_does_not_make_the_job_run_twice(
     wait_until(lambda: bool(ledger.ckan.calls("datastore_create")), "the job runs", on_failure=ledger.service.logs)
 
     private_broker.control("close_all_connections", "maintenance")
+    ledger.note("connections closed by the broker")
 
     wait_until(
         lambda: ledger.service.logs().count("CONNECTION_FORCED") >= 3, "all three lose it", on_failure=ledger.service.logs
@@ -145,6 +151,7 @@ def test_a_job_that_outlives_consumer_timeout_runs_once(impatient: None, ledger:
 
     wait_until(lambda: "PRECONDITION_FAILED" in ledger.service.logs(), "the broker closes the channel", 60,
                on_failure=ledger.service.logs)  # fmt: skip
+    ledger.note("consumer_timeout")
     after = ledger.submit()
     settled(ledger)
     assert ledger.starts() == {entry.job_id: 1, after.job_id: 1}
@@ -163,5 +170,6 @@ def test_a_deleted_queue_comes_back_and_its_consumer_with_it(
     wait_until(lambda: f"{queue}\t1" in private_broker.control("list_queues", "name", "consumers"), "it is consumed again", 60,
                on_failure=ledger.service.logs)  # fmt: skip
     assert "cancelled" in ledger.service.logs()
+    ledger.note("queue deleted")
     ledger.submit()
     settled(ledger)

@@ -8,6 +8,7 @@ import pytest
 from sandbox.server import Sandbox
 from schemas.store import open_store, store_url
 from tests.acceptance.service import Service, wait_until
+from tests.faults.book import Book
 from tests.faults.ledger import Ledger
 
 HURRIED = {
@@ -45,10 +46,14 @@ def ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ledger]:
 
 
 @pytest.fixture(autouse=True)
-def fresh(ledger: Ledger) -> None:
+def fresh(ledger: Ledger, book: Book, request: pytest.FixtureRequest) -> Iterator[None]:
+    """A page of the book for each test."""
     ledger.entries.clear()
+    ledger.last = None
     ledger.ckan.heal()
     ledger.ckan.forget_requests()
+    yield
+    book.add(request.node.name, ledger)
 
 
 @pytest.mark.parametrize("wrong", WRONG)

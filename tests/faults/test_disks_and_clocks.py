@@ -32,6 +32,7 @@ def test_a_locked_sqlite_file_refuses_in_time_and_loses_nothing(install: Install
                    on_failure=ledger.service.logs)  # fmt: skip
         locker.execute("ROLLBACK")
     locker.close()
+    ledger.note("SQLite locked")
     ledger.submit()
 
     assert refused.status_code == 503 and isinstance(refused.json()["error"], str)
@@ -59,6 +60,7 @@ def test_a_full_temp_folder_is_a_clear_error_of_its_job_and_the_next_one_runs(in
     large = ledger.ckan.add_resource(upload=("large.csv", csv(300_000)))
     answer = service.post(ledger.ckan.job_for(large["id"]))
     job = service.ended(answer.json()["job_id"])
+    ledger.note("temp folder full")
     ledger.submit()
     account = ledger.settle()
 
@@ -84,6 +86,7 @@ def test_clocks_that_jump_in_mid_job_neither_lose_nor_double_it(
     wait_until(lambda: bool(ledger.ckan.calls("datastore_create")), "jobs run", on_failure=service.logs)
 
     (tmp_path / "clock").write_text(str(jump_s))
+    ledger.note("clock jumps")
     after = ledger.submit()
     account = ledger.settle()
 

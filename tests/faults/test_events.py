@@ -25,6 +25,7 @@ def test_events_told_again_and_shuffled_change_nothing(
 
     with pika.BlockingConnection(pika.URLParameters(broker_url)) as connection:
         told, copies = tell_again(connection.channel(), f"{prefix}.recorder", random.Random(3))
+    ledger.note("events told again and shuffled")
     service.start("recorder")
     account = ledger.settle()
 

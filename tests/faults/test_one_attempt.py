@@ -92,6 +92,7 @@ def test_a_worker_cut_off_from_the_broker_goes_on_and_the_one_that_gets_the_mess
     entry = ledger.submit(rows=250)
     first, other = running(ledger, workers)
     first.broker.cut(silent=True)
+    ledger.note("worker cut off from the broker")
 
     ledger.service.ended(entry.job_id)  # told by the other one: the first is still cut off
     account = ledger.settle()
@@ -107,6 +108,7 @@ def test_a_worker_cut_off_from_broker_and_store_stops_before_another_begins(ledg
     first, other = running(ledger, workers)
     first.broker.cut(silent=True)
     first.store.cut(silent=True)
+    ledger.note("worker cut off from broker and store")
 
     ledger.service.ended(entry.job_id, 90)
     account = ledger.settle()

@@ -37,6 +37,7 @@ def test_what_was_accepted_ends_once_whatever_postgresql_does(
     refused = ledger.service.post(ledger.ckan.job_for(ledger.entries[0].resource_id))
     time.sleep(outage_s)
     own_postgresql.start()
+    ledger.note(f"PostgreSQL stopped ({mode}), away for {outage_s:g} s")
     ledger.submit()
 
     assert refused.status_code == 503 and isinstance(refused.json()["error"], str)
