@@ -45,7 +45,9 @@ class Endings:
 
     def settle(self, delivery: Delivery, job: Job, outcome: Outcome, callback_delivered: bool = False) -> None:
         """Tells *outcome*, which is in the claim, and forgets the message; gives it back when it could not be told."""
-        told = self._sent(event_message(outcome.event(job.job_id, job.job_type, self._source), self._names))
+        event = outcome.event(job.job_id, job.job_type, self._source)
+        event = replace(event, data={**event.data, **_about(job)})
+        told = self._sent(event_message(event, self._names))
         if told and job.result_url and not callback_delivered:
             told = self._sent(*self._callback(job, job.result_url, outcome, context_of(delivery.message)))
         if not told:
@@ -122,3 +124,8 @@ class Endings:
 
     def _type_of(self, delivery: Delivery) -> str:
         return delivery.queue.removeprefix(self._names.work(""))
+
+
+def _about(job: Job) -> dict[str, Json]:
+    """What whoever hears of the end needs to find the table: the resource and its CKAN, where the job names them."""
+    return {key: value for key in ("resource_id", "ckan_url") if isinstance(value := job.metadata.get(key), str)}

@@ -76,5 +76,6 @@ def checked(method: Any, properties: Any, body: bytes | None) -> str:
     event = json.loads(body)
     _, kind, job_type = method.routing_key.split(".")
     payload_validator(kind).validate(event)
+    assert kind not in ("complete", "error", "cancelled") or event["data"]["ckan_url"].startswith("http")
     assert (properties.content_type, event["jobtype"]) == ("application/cloudevents+json", job_type)
     return str(kind)
