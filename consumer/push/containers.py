@@ -180,8 +180,9 @@ def _files(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
 
 
 def _is_hidden(name: str) -> bool:
-    parts = re.split(r"[/\\]", name)
-    return "__MACOSX" in parts or parts[-1].startswith((".", "~$")) or parts[-1].lower() in ("thumbs.db", "desktop.ini")
+    parts = [part for part in re.split(r"[/\\]", name) if part not in (".", "..")]
+    hidden = any(part.startswith(".") or part == "__MACOSX" for part in parts)
+    return hidden or parts[-1].startswith("~$") or parts[-1].lower() in ("thumbs.db", "desktop.ini")
 
 
 def _wished(archive: zipfile.ZipFile, wish: str) -> zipfile.ZipInfo:

@@ -25,6 +25,8 @@ JSON, NDJSON, GEOJSON = "JSON", "NDJSON", "GeoJSON"
 XLS, PARQUET, DBF = "XLS", "Parquet", "DBF"
 
 _PACKED = ((b"\x1f\x8b", "gzip"), (b"BZh", "bz2"), (b"\xfd7zXZ\x00", "xz"), (b"\x28\xb5\x2f\xfd", "zstd"))
+#: What pzstd and others begin a zstd file with.
+_SKIPPABLE_FRAME = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 #: Beginnings of BIFF 2 to 5 streams without OLE around them.
 _BARE_BIFF = re.compile(rb"\x09[\x00\x02\x04\x08][\x04\x06\x08]\x00[\x00\x02-\x05]", re.DOTALL)
@@ -65,6 +67,8 @@ def detect(path: Path, hints: Hints) -> str:
     head = _head(path)
     if packed := next((name for magic, name in _PACKED if head.startswith(magic)), None):
         return packed
+    if _SKIPPABLE_FRAME.match(head):
+        return "zstd"
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")):
         return _zip_kind(path)
     if head.startswith(_OLE):
@@ -196,7 +200,7 @@ def _text_kind(head: bytes, hints: Hints) -> str:
 
 #: An object or array that begins as only JSON does; `[1] Year,Value` and `{id},{name}` are headers of CSV files.
 _SURELY_JSON = re.compile(r"\[\s*(\{\s*[\"}]|\]\s*$)|\{\s*(\"([^\"\\\n]|\\.)*\"\s*:|\}\s*$)")
-_MAYBE_JSON = re.compile(r"[\[{\"]")
+_MAYBE_JSON = re.compile(r"[\[{\"]|(null|true|false|-?\d[\d.eE+-]*)\s*$")
 
 
 def _json_kind(head: bytes, named: str | None) -> str | None:

@@ -56,10 +56,11 @@ def usual_width(rows: Sequence[Sequence[str | None]]) -> int:
 
 
 def clean_name(text: str | None) -> Name:
-    """What a header cell's text is stored as, before repeated names are told apart."""
+    """What a header cell's text is stored as, before repeated names are told apart. Control characters are all that CKAN
+    2.12 refuses as such: Unicode's categories C, with zero-width spaces and a byte order mark within the text."""
     original = (text or "").strip(WHITESPACE)
     stored = " ".join(original.translate(_TO_SPACE).split(" ")) if original else ""
-    stored = "".join(one for one in stored if one != '"' and unicodedata.category(one) != "Cc")
+    stored = "".join(one for one in stored if one != '"' and not unicodedata.category(one).startswith("C"))
     stored = cut(" ".join(stored.split(" ")).lstrip("_ ").strip(WHITESPACE), NAME_BYTES)
     stored = " ".join(part for part in stored.split(" ") if part)
     return Name(stored, original if original and original != stored else None)

@@ -5,6 +5,7 @@ have the header's width; csvkit reads the others, and our own scanner those with
 read a block makes no difference to the rows.
 """
 
+import codecs
 from array import array
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -194,7 +195,10 @@ class DelimitedReader:
 
 
 def read_fast(data: memoryview, line: int, piece: blocks.Cut, dialect: Dialect, width: int) -> Parsed | None:
-    """A regular block by pyarrow, or None if it has a row of another width."""
+    """A regular block by pyarrow, or None if it has a row of another width, or a byte order mark in its first cell, which
+    pyarrow would take for that of a file."""
+    if bytes(data[:3]) == codecs.BOM_UTF8:
+        return None
     names = [f"c{position}" for position in range(width)]
     size_bytes = len(data) + 1 if piece.spanning else _PARSED_BYTES
     try:
@@ -205,8 +209,7 @@ def read_fast(data: memoryview, line: int, piece: blocks.Cut, dialect: Dialect, 
                 delimiter=dialect.cut, quote_char=dialect.quote or False, newlines_in_values=piece.spanning
             ),
             convert_options=pyarrow.csv.ConvertOptions(
-                column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=True, null_values=[""],
-                check_utf8=False,
+                column_types=dict.fromkeys(names, pa.string()), check_utf8=False
             ),
         )  # fmt: skip
     except pa.ArrowInvalid:

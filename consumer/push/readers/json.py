@@ -104,10 +104,18 @@ def _document(path: Path) -> Any:
     try:
         return parsed(path.read_bytes())
     except (ValueError, RecursionError) as error:
+        if _first_line_is_array(path):
+            raise not_tabular("it has one array a line") from error
         raise FileError(
             "corrupt",
             f"The file begins like JSON, but is none: {_reason(error)}. Check that it is complete.",
         ) from error
+
+
+def _first_line_is_array(path: Path) -> bool:
+    with path.open("rb") as file:
+        line = file.readline(LINE_BYTES)
+    return isinstance(_value_or_none(line), list)
 
 
 def _reason(error: Exception) -> str:

@@ -65,7 +65,8 @@ def parsed(data: bytes) -> Any:
 
 
 def _exact(text: str) -> float | Decimal:
-    return float(text) if len(text) < 17 else Decimal(text)
+    number = float(text) if len(text) < 17 else Decimal(text)
+    return number if math.isfinite(number) else Decimal(text)
 
 
 def cells(values: Sequence[Any], *, nested: bool) -> pa.Array:
@@ -78,7 +79,8 @@ def cells(values: Sequence[Any], *, nested: bool) -> pa.Array:
     if kinds == {bool}:
         return pa.array(values, pa.bool_()).cast(pa.string())
     if kinds == {float}:
-        return pl.Series(values, dtype=pl.Float64).cast(pl.String).to_arrow().cast(pa.string())
+        numbers = pl.Series(values, dtype=pl.Float64)
+        return numbers.set(~numbers.is_finite(), None).cast(pl.String).to_arrow().cast(pa.string())
     if kinds == {int}:
         try:
             return pa.array(values, pa.int64()).cast(pa.string())

@@ -126,7 +126,7 @@ def _costs(evidence: bytes) -> dict[str, float]:
     return {name: _cost(some, name) + _PLACE * rank for rank, name in enumerate(_ENCODINGS)}
 
 
-def _cost(places: Mapping[Place, int], name: str) -> float | None:
+def _cost(places: Mapping[Place, int], name: str) -> float:
     table, languages = _table(name), _ENCODINGS[name]
     total, letters = 0.0, Counter[str]()
     for (before, byte, behind), count in places.items():

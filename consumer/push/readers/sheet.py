@@ -1,10 +1,12 @@
 """Rows of sources that are not delimited text: finds the header where there is none given, leaves out what is above."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from consumer.push.header import ROWS_LOOKED_AT, Name, check_width, clean_name, filled, find_header, unique_names
 from consumer.push.options import Options
@@ -74,12 +76,30 @@ class RowsReader:
 
     def pieces(self, tally: Tally, short: Callable[[int, int], None], prepare: Callable[[Parsed], T]) -> Iterator[T]:
         """As DelimitedReader.pieces; no row is short here."""
+        given = self.source.given
         for chunk in self.source.chunks():
             below = _below(chunk, self.after)
             tally.error_cells = self.source.error_cells
             if below.cells.num_rows:
-                yield prepare(Parsed(record_batch(below.cells.columns), below.row_numbers))
+                columns = [_without_nul(one, given.get(at) == "json", tally) for at, one in enumerate(below.cells.columns)]
+                yield prepare(Parsed(record_batch(columns), below.row_numbers))
         tally.error_cells = self.source.error_cells
+
+
+#: JSON's escape of a NUL, not one of the backslash before `u0000`.
+_ESCAPED_NUL = re.compile(r"(?<!\\)((?:\\\\)*)((?:\\u0000)+)")
+
+
+def _without_nul(column: pa.Array, is_json: bool, tally: Tally) -> pa.Array:
+    """PostgreSQL stores no NUL, neither as a character nor as JSON's escape."""
+    if is_json and pc.any(pc.match_substring(column, "\\u0000")).as_py():
+        texts = column.to_pylist()
+        tally.nul_removed += sum(len(found[2]) // 6 for text in texts for found in _ESCAPED_NUL.finditer(text or ""))
+        return pa.array([text and _ESCAPED_NUL.sub(r"\1", text) for text in texts], pa.string())
+    if not pc.any(pc.match_substring(column, "\x00")).as_py():
+        return column
+    tally.nul_removed += pc.sum(pc.count_substring(column, "\x00")).as_py()
+    return pc.replace_substring(column, "\x00", "")
 
 
 def _below(chunk: Chunk, after: int) -> Chunk:
