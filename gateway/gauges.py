@@ -62,7 +62,7 @@ class Gauges:
         self._outbox_s = figures.gauge("datapusher_outbox_oldest_seconds")
         self._queues = figures.gauge("datapusher_queue_messages")
         self._oldest_s = figures.gauge("datapusher_queue_oldest_seconds")
-        self._claims = figures.gauge("datapusher_claims")
+        self._claims = figures.gauge("datapusher_claims_running")
         self._workers = figures.gauge("datapusher_workers")
         self._slots = figures.gauge("datapusher_workers_slots")
 

@@ -54,7 +54,7 @@ def test_figures_tell_what_waits_and_who_works(gateway: GatewayThread) -> None:
     told = figures(gateway)
     assert told["datapusher_workers", ""] == 1
     assert (told["datapusher_workers_slots", "busy"], told["datapusher_workers_slots", "free"]) == (3, 1)
-    assert (told["datapusher_claims", "held"], told["datapusher_claims", "expired"]) == (2, 1)
+    assert (told["datapusher_claims_running", "held"], told["datapusher_claims_running", "expired"]) == (2, 1)
     assert told["datapusher_queue_messages", "datapusher.push_to_datastore"] == 1
     assert told["datapusher_queue_messages", "datapusher.dead"] == 0
     assert 0 < told["datapusher_queue_oldest_seconds", "push_to_datastore"] < 60
