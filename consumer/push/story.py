@@ -113,12 +113,12 @@ def _tell_column(column: Column, report: Report) -> None:
 
 
 def _tell_counts(tally: Tally, report: Report) -> None:
-    counts = {
-        "blank rows skipped": tally.blank_skipped, "short rows filled up": tally.padded,
-        "NUL characters removed": tally.nul_removed, "undecodable bytes replaced": tally.undecodable,
-        "error cells made empty": tally.error_cells,
+    words = {
+        "blank_skipped": "blank rows skipped", "padded": "short rows filled up", "nul_removed": "NUL characters removed",
+        "undecodable": "undecodable bytes replaced", "error_cells": "error cells made empty",
     }  # fmt: skip
-    told = [f"{number:,} {what}" for what, number in counts.items() if number]
+    counts = {what: int(getattr(tally, what)) for what in words}
+    told = [f"{number:,} {words[what]}{_places(tally, what, number)}" for what, number in counts.items() if number]
     report.info("Read %s rows%s.", f"{tally.rows:,}", "".join(f", {one}" for one in told))
     if tally.truncated:
         report.warning("Only the first %s rows were read (max_rows).", f"{tally.rows:,}")
@@ -126,6 +126,13 @@ def _tell_counts(tally: Tally, report: Report) -> None:
         first = tally.rejects[0] if tally.rejects else None
         example = f" The first is row {first.row}: {first.reason}." if first else ""
         report.warning("%s rows were rejected and not loaded.%s", f"{tally.rejected:,}", example)
+
+
+def _places(tally: Tally, what: str, number: int) -> str:
+    """` (rows 5, 9 …)`, as far as they were kept."""
+    rows = tally.row_numbers.get(what, [])
+    more = " …" if rows and number > len(rows) else ""
+    return f" ({'row' if len(rows) == 1 else 'rows'} {', '.join(f'{row:,}' for row in rows)}{more})" if rows else ""
 
 
 def tell_drift(drift: Drift, report: Report) -> None:

@@ -53,5 +53,7 @@ def inspected(table: Table) -> dict[str, Any]:
         ],
         "rejects": [dataclasses.asdict(one) for one in tally.rejects],
         "rows": tally.rows, "rejected": tally.rejected, "blank_skipped": tally.blank_skipped, "padded": tally.padded,
+        "nul_removed": tally.nul_removed, "undecodable": tally.undecodable, "error_cells": tally.error_cells,
+        "row_numbers": tally.row_numbers,
     }  # fmt: skip
     return {key: value for key, value in facts.items() if value is not None}

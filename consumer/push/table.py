@@ -21,8 +21,9 @@ survive is `FileError` out of `batches()` at any point, also at its very end ("t
 This file imports no reader. Everything here is a value but `Tally`, which the reader counts in.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
@@ -36,6 +37,9 @@ RICH_TYPES = ("boolean", "integer", "decimal", "date", "timestamp", "time", "jso
 
 #: Rejects kept with their text; further ones are only counted.
 KEPT_REJECTS = 1_000
+
+#: Row numbers that are kept of each other thing that is counted (blank rows, short rows, error cells …).
+KEPT_PLACES = 5
 
 #: Characters of a rejected row's text that are kept.
 REJECT_TEXT_CHARACTERS = 1_000
@@ -127,6 +131,10 @@ class Rows(Protocol):
     @property
     def error_cells(self) -> int:
         """Error cells (`#DIV/0!`) made NULL so far; final when `chunks()` is exhausted."""
+
+    @property
+    def error_rows(self) -> Sequence[int]:
+        """Numbers of the first rows that have some."""
 
     def chunks(self) -> Iterator[Chunk]:
         """All rows in order, blank ones as rows of NULL (the reader skips and counts them; blank rows at the end of a
@@ -223,11 +231,13 @@ class Column:
 
 @dataclass(frozen=True)
 class Reject:
-    """A row that was not loaded. *row* as in Batch.row_numbers; *text* is cut to REJECT_TEXT_CHARACTERS."""
+    """A row that was not loaded. *row* as in Batch.row_numbers; *text* is cut to REJECT_TEXT_CHARACTERS; *column* is the
+    one whose value does not fit, None where the row as a whole does not."""
 
     row: int
     reason: str
     text: str
+    column: str | None = None
 
 
 @dataclass
@@ -243,11 +253,18 @@ class Tally:
     error_cells: int = 0
     truncated: bool = False  #: *max_rows* ended the reading before the file ended
     rejects: list[Reject] = field(default_factory=list)  #: the first KEPT_REJECTS
+    #: What was counted (`padded`, `blank_skipped` …) -> numbers of the first KEPT_PLACES rows concerned.
+    row_numbers: dict[str, list[int]] = field(default_factory=dict)
 
-    def reject(self, row: int, reason: str, text: str) -> None:
+    def reject(self, row: int, reason: str, text: str, column: str | None = None) -> None:
         self.rejected += 1
         if len(self.rejects) < KEPT_REJECTS:
-            self.rejects.append(Reject(row, reason, text[:REJECT_TEXT_CHARACTERS]))
+            self.rejects.append(Reject(row, reason, text[:REJECT_TEXT_CHARACTERS], column))
+
+    def note(self, what: str, rows: Iterable[int]) -> None:
+        """Keeps the first of *rows*, which *what* was counted in."""
+        if few := [int(row) for row in islice(rows, KEPT_PLACES)]:
+            self.row_numbers[what] = sorted({*self.row_numbers.get(what, ()), *few})[:KEPT_PLACES]
 
 
 class Table(Protocol):

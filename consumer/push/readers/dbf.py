@@ -36,6 +36,7 @@ class DbfRows:
     format: str = "DBF"
     sheet: str | None = None
     error_cells: int = 0
+    error_rows: Sequence[int] = ()
 
     @property
     def width(self) -> int:

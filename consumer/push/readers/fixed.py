@@ -28,6 +28,7 @@ class FixedRows:
     given: Mapping[int, str] = field(default_factory=dict)
     sheet: str | None = None
     error_cells: int = 0
+    error_rows: Sequence[int] = ()
 
     @property
     def width(self) -> int:

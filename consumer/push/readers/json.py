@@ -46,6 +46,7 @@ class JsonRows:
     blocks: Callable[[], Iterator[Block]]
     sheet: str | None = None
     error_cells: int = 0
+    error_rows: Sequence[int] = ()
     names: Sequence[str] = field(init=False)
 
     def __post_init__(self) -> None:

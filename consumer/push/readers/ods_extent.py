@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 
+from consumer.push.readers.error_cells import ErrorCells
 from consumer.push.readers.workbook_limits import check_memory, check_quotes, check_shared, corrupt, overlapping
 
 _ODS_TOKEN = re.compile(
@@ -10,6 +11,8 @@ _ODS_TOKEN = re.compile(
 )
 _ODS_OPEN_TAG = re.compile(rb"<table:(?:covered-)?table-(?:row|cell)\b[^<>]*(?:<|\Z)")
 _COLUMNS_REPEATED = re.compile(rb"""table:number-columns-repeated\s*=\s*["'](\d+)["']""")
+#: How LibreOffice marks a cell whose formula fails; its value is empty text.
+_ERROR = b'calcext:value-type="error"'
 _ROWS_REPEATED = re.compile(rb"""table:number-rows-repeated\s*=\s*["'](\d+)["']""")
 
 
@@ -18,6 +21,7 @@ class _OdsExtent:
 
     def __init__(self) -> None:
         self.rows = self.columns = 0
+        self.errors = ErrorCells()
         self._at = self._here = self._used = 0
         self._repeat = 1
 
@@ -25,7 +29,10 @@ class _OdsExtent:
         self._repeat, self._here, self._used = _repeated(_ROWS_REPEATED, attributes), 0, 0
 
     def cell(self, attributes: bytes, closed: bytes) -> None:
-        self._here += _repeated(_COLUMNS_REPEATED, attributes)
+        repeat = _repeated(_COLUMNS_REPEATED, attributes)
+        self._here += repeat
+        if _ERROR in attributes:
+            self.errors.add([self._at + 1], repeat * self._repeat)
         if not closed or b"office:" in attributes:
             self._used = self._here
 
@@ -35,8 +42,10 @@ class _OdsExtent:
             self.rows, self.columns = self._at, max(self.columns, self._used)
 
 
-def measure_ods(chunks: Iterator[bytes]) -> None:
+def measure_ods(chunks: Iterator[bytes]) -> list[ErrorCells]:
+    """Raises FileError too-large or corrupt; -> the error cells of each sheet."""
     extent, size_bytes, cells = _OdsExtent(), 0, 0
+    errors: list[ErrorCells] = []
     for chunk in overlapping(chunks):
         size_bytes += len(chunk)
         check_shared(size_bytes)
@@ -45,8 +54,10 @@ def measure_ods(chunks: Iterator[bytes]) -> None:
         for match in _ODS_TOKEN.finditer(chunk):
             if match[5]:
                 cells, extent = cells + extent.rows * extent.columns, _OdsExtent()
+                errors.append(extent.errors)
             _take(extent, match)
         check_memory(cells + extent.rows * extent.columns, 1, size_bytes)
+    return errors
 
 
 def _take(extent: _OdsExtent, match: "re.Match[bytes]") -> None:

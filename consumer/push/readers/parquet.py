@@ -35,6 +35,7 @@ class ParquetRows:
     sheet: str | None = None
     encoding: str | None = None
     error_cells: int = field(default=0)
+    error_rows: Sequence[int] = ()
 
     @property
     def width(self) -> int:

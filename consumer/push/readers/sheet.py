@@ -84,6 +84,7 @@ class RowsReader:
                 columns = [_without_nul(one, given.get(at) == "json", tally) for at, one in enumerate(below.cells.columns)]
                 yield prepare(Parsed(record_batch(columns), below.row_numbers))
         tally.error_cells = self.source.error_cells
+        tally.note("error_cells", self.source.error_rows)
 
 
 #: JSON's escape of a NUL, not one of the backslash before `u0000`.

@@ -7,6 +7,7 @@ from itertools import islice
 import pyarrow as pa
 
 from consumer.push.readers.cells import texts
+from consumer.push.readers.error_cells import ErrorCells
 from consumer.push.table import Chunk
 from schemas.errors import FileError
 
@@ -27,10 +28,18 @@ class SheetRows:
     width: int
     open_rows: Callable[[], Iterator[Row]]
     first_column: int = 0
-    error_cells: int = 0
+    errors: ErrorCells = field(default_factory=ErrorCells)
     names: Sequence[str] | None = None
     given: Mapping[int, str] = field(default_factory=dict)
     encoding: str | None = None
+
+    @property
+    def error_cells(self) -> int:
+        return self.errors.count
+
+    @property
+    def error_rows(self) -> Sequence[int]:
+        return self.errors.rows
 
     def chunks(self) -> Iterator[Chunk]:
         """Blank rows are held back until a row with data follows: those at the end of a sheet are no rows."""

@@ -13,6 +13,7 @@ from python_calamine import (
     SheetVisibleEnum,
 )
 
+from consumer.push.readers.error_cells import ErrorCells
 from consumer.push.readers.sheet_rows import Row, SheetName, SheetRows, is_blank, no_data, wanted_sheets
 from consumer.push.readers.workbook_limits import corrupt
 from consumer.push.readers.workbook_parts import WorkbookParts
@@ -49,14 +50,14 @@ def _loader(book: CalamineWorkbook, position: int) -> Callable[[], CalamineSheet
     return lambda: book.get_sheet_by_index(position)
 
 
-def _rows(sheet: CalamineSheet, format: str, error_cells: int) -> SheetRows:
+def _rows(sheet: CalamineSheet, format: str, errors: ErrorCells) -> SheetRows:
     start, end = sheet.start or (0, 0), sheet.end or (0, 0)
 
     def rows() -> Iterator[Row]:
         cells: Iterator[list[Any]] = iter(sheet.iter_rows())
         return cells
 
-    return SheetRows(format, sheet.name, end[1] + 1, rows, first_column=start[1], error_cells=error_cells)
+    return SheetRows(format, sheet.name, end[1] + 1, rows, first_column=start[1], errors=errors)
 
 
 def _guarded(format: str, step: Callable[[], Result]) -> Result:

@@ -8,6 +8,7 @@ from copy import copy
 from pathlib import Path
 from xml.etree import ElementTree
 
+from consumer.push.readers.error_cells import ErrorCells
 from consumer.push.readers.ods_extent import measure_ods
 from consumer.push.readers.workbook_limits import (
     CHUNK_BYTES,
@@ -31,6 +32,7 @@ class WorkbookParts:
     def __init__(self, path: Path, format: str) -> None:
         self._path = path
         self._format = format
+        self._ods_errors: list[ErrorCells] = []  #: by sheet
         try:
             self._zip = zipfile.ZipFile(path)
         except (zipfile.BadZipFile, OSError, ValueError, UnicodeError) as error:
@@ -52,19 +54,22 @@ class WorkbookParts:
                 done_bytes += len(chunk)
                 check_shared(done_bytes)
 
-    def check_sheet(self, position: int) -> int:
-        """Measures the sheet at *position* of the workbook's list; -> how many error cells (`#DIV/0!`) it has.
+    def check_sheet(self, position: int) -> ErrorCells:
+        """Measures the sheet at *position* of the workbook's list; -> the error cells (`#DIV/0!`) that it has.
 
         Raises FileError too-large or corrupt.
         """
         if self._format == "ODS":
-            return 0  # ODS has no error cells: a formula that fails leaves a text cell
+            return self._ods_errors[position] if position < len(self._ods_errors) else ErrorCells()
         name = self._sheet_part(position)
         # Where the list of sheets leaves doubt, calamine may take any part for the sheet.
         names = [name] if name else [one for one in self._members if one.endswith((".xml", ".bin"))]
-        return sum(self._measure(one) for one in names)
+        errors = ErrorCells()
+        for found in map(self._measure, names):
+            errors.add(found.rows, found.count)
+        return errors
 
-    def _measure(self, name: str) -> int:
+    def _measure(self, name: str) -> ErrorCells:
         measure = measure_xlsb if name.endswith(".bin") else measure_xlsx
         return measure(lambda: self._inflated(name))
 
@@ -109,7 +114,7 @@ class WorkbookParts:
     def _check_ods(self) -> None:
         if "content.xml" not in self._members:
             raise corrupt(self._format)
-        measure_ods(self._inflated("content.xml"))
+        self._ods_errors = measure_ods(self._inflated("content.xml"))
 
 
 def inflated(archive: zipfile.ZipFile, info: zipfile.ZipInfo, what: str) -> Iterator[bytes]:

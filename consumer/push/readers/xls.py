@@ -14,6 +14,7 @@ from xlrd.formula import FormulaError
 from xlrd.sheet import Sheet
 from xlrd.xldate import XLDateError, xldate_as_datetime
 
+from consumer.push.readers.error_cells import ErrorCells
 from consumer.push.readers.sheet_rows import SheetName, SheetRows, is_blank, no_data, wanted_sheets
 from schemas.errors import FileError
 
@@ -85,8 +86,11 @@ def _corrupt(error: Exception) -> FileError:
 
 
 def _rows(sheet: Sheet, datemode: int) -> SheetRows:
-    errors = sum(sheet.row_types(number).count(XL_CELL_ERROR) for number in range(sheet.nrows))
-    return SheetRows("XLS", sheet.name, sheet.ncols, lambda: _cells(sheet, datemode), error_cells=errors)
+    errors = ErrorCells()
+    for number in range(sheet.nrows):
+        if count := sheet.row_types(number).count(XL_CELL_ERROR):
+            errors.add([number + 1], count)
+    return SheetRows("XLS", sheet.name, sheet.ncols, lambda: _cells(sheet, datemode), errors=errors)
 
 
 def _cells(sheet: Sheet, datemode: int) -> Iterator[list[object]]:

@@ -3,6 +3,7 @@
 import struct
 from collections.abc import Iterator
 
+from consumer.push.readers.error_cells import ErrorCells
 from consumer.push.readers.workbook_limits import Chunks, check_memory
 
 
@@ -34,18 +35,21 @@ def _varint(data: bytes, at: int, most_bytes: int) -> tuple[int, int]:
 _BRT_ROW, _BRT_CELLS, _BRT_ERRORS, _BRT_SHEET = 0, range(1, 12), (3, 11), 156
 
 
-def measure_xlsb(chunks: Chunks) -> int:
+def measure_xlsb(chunks: Chunks) -> ErrorCells:
     data = bytearray()
     for chunk in chunks():
         data += chunk
         check_memory(0, 0, len(data))
-    rows = columns = errors = 0
+    rows = columns = row = 0
+    errors = ErrorCells()
     for kind, at, length in _xlsb_records(bytes(data)):
         if kind == _BRT_ROW and length >= 4:
-            rows = max(rows, struct.unpack_from("<I", data, at)[0] + 1)
+            row = struct.unpack_from("<I", data, at)[0] + 1
+            rows = max(rows, row)
         elif kind in _BRT_CELLS and length >= 4:
             columns = max(columns, struct.unpack_from("<I", data, at)[0] + 1)
-            errors += kind in _BRT_ERRORS
+            if kind in _BRT_ERRORS:
+                errors.add([row], 1)
     # Each record of a cell takes more in memory than XML of the same length.
     check_memory(rows, columns, 3 * len(data))
     return errors

@@ -2,8 +2,11 @@
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 
+from consumer.push.readers.error_cells import ErrorCells
 from consumer.push.readers.workbook_limits import Chunks, check_memory, check_quotes, corrupt, fits_memory, overlapping
+from consumer.push.table import KEPT_PLACES
 
 _REFERENCE = re.compile(rb' r="([A-Za-z]{0,3})([0-9]{1,7})"[ />]')
 _PREFIXED = re.compile(rb":(?:c|row)[\s/>]")
@@ -13,17 +16,23 @@ _OPEN_TAG = re.compile(rb"<(?:[\w.-]+:)?(?:row|c)\s[^<>]*(?:<|\Z)")
 _ANY_REFERENCE = re.compile(rb"""\sr\s*=\s*["']([A-Za-z]{0,3})([0-9]{1,9})["']""")
 
 
-def measure_xlsx(chunks: Chunks) -> int:
+#: A cell with an error, and the row in its reference.
+_ERROR = re.compile(rb"""<(?:[\w.-]+:)?c\s[^<>]*\bt="e"[^<>]*""")
+_ROW = re.compile(rb' r="[A-Za-z]{1,3}([0-9]{1,7})"')
+
+
+def measure_xlsx(chunks: Chunks) -> ErrorCells:
     """Checks a sheet's XML; -> error cells.
 
     Reading each cell's reference would cost as much as a fifth of the parsing. So one search a chunk looks for a cell or
     row that is *not* written the usual way with few letters and digits; that alone bounds the corner of the sheet.
     Only where the bound is too coarse, or something is written otherwise, every reference is read.
     """
-    usual, size_bytes, errors = _Usual(), 0, 0
+    usual, size_bytes, errors = _Usual(), 0, ErrorCells()
     for chunk in overlapping(chunks()):
         size_bytes += len(chunk)
-        errors += chunk.count(b't="e"')
+        if count := chunk.count(b't="e"'):
+            errors.add(_error_rows(chunk), count)
         usual.look_at(chunk)
         check_memory(0, 0, size_bytes)
     rows, columns = usual.rows, usual.columns
@@ -31,6 +40,12 @@ def measure_xlsx(chunks: Chunks) -> int:
         rows, columns = _exact_corner(chunks())
     check_memory(rows, columns, size_bytes)
     return errors
+
+
+def _error_rows(chunk: bytes) -> Iterator[int]:
+    for cell in islice(_ERROR.finditer(chunk), KEPT_PLACES * 10):
+        if row := _ROW.search(cell[0]):
+            yield int(row[1])
 
 
 class _Usual:

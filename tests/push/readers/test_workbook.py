@@ -37,8 +37,20 @@ def test_cells_have_the_type_of_their_value_and_format(typed: Path) -> None:
     ]
 
 
-def test_error_cells_are_counted(typed: Path) -> None:
-    assert open_workbook(typed, "XLSX", None).error_cells == 1
+def test_error_cells_are_counted_with_their_rows(typed: Path) -> None:
+    facts = became(typed)
+
+    assert (facts["error_cells"], facts["row_numbers"]["error_cells"]) == (1, [3])
+
+
+def test_error_cells_of_ods_are_null_and_counted_with_their_rows(tmp_path: Path) -> None:
+    failed = '<table:table-cell office:value-type="string" office:string-value="" calcext:value-type="error">'
+    error = f"{failed}<text:p>#REF!</text:p></table:table-cell>"
+    rows = ods_row(ods_text("a"), ods_text("b")) + ods_row(ods_text("1"), error) + ods_row(ods_text("2"), ods_text("3"))
+    facts = became(ods(tmp_path / "e.ods", rows + ods_row(error, ods_text("4"))))
+
+    assert facts["data"] == [["1", None], ["2", "3"], [None, "4"]]
+    assert (facts["error_cells"], facts["row_numbers"]["error_cells"]) == (2, [2, 4])
 
 
 def test_dates_of_the_1904_system(tmp_path: Path) -> None:
@@ -116,7 +128,8 @@ def test_an_xlsb_with_text_numbers_and_an_error(tmp_path: Path) -> None:
     facts = became(path)
 
     assert (facts["format"], facts["data"]) == ("XLSB", [["1", "2.5"], ["2", None]])
-    assert open_workbook(path, "XLSB", None).error_cells == 1
+    source = open_workbook(path, "XLSB", None)
+    assert (source.error_cells, source.error_rows) == (1, [3])
 
 
 def test_an_ods_whose_last_rows_and_columns_are_repeated_blanks(tmp_path: Path) -> None:

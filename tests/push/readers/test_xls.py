@@ -16,6 +16,7 @@ def test_cells_of_an_old_workbook(tmp_path: Path) -> None:
 
     assert (facts["format"], types(facts)) == ("XLS", {"n": "integer", "flag": "boolean", "mixed": "text"})
     assert facts["data"] == [["1", "true", "12"], [None, "false", "x"]]
+    assert (facts["error_cells"], facts["row_numbers"]["error_cells"]) == (1, [3])
 
 
 def test_blank_rows_inside_count(tmp_path: Path) -> None:
