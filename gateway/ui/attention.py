@@ -64,8 +64,12 @@ def _standstill(facts: Facts) -> Iterator[Notice]:
     for queue in facts.queues:
         oldest, depth = facts.activity.oldest.get(queue.job_type), queue.depth or 0
         waits = facts.now - oldest if oldest and queue.role == "work" else timedelta()
-        if depth and not facts.activity.running and waits > LONG_OUTBOX:
-            text = f"No job runs, and {words.count(depth, 'message')} waiting for {queue.job_type}: is a worker running?"
+        idle = queue.role == "work" and depth and not facts.activity.running
+        if idle and not facts.activity.workers:
+            text = f"No worker lives, and {words.count(depth, 'message')} waiting for {queue.job_type}: start one."
+            yield Notice("bad", text, "jobs?state=queued", "Waiting jobs")
+        elif idle and waits > LONG_OUTBOX:
+            text = f"No job runs, and {words.count(depth, 'message')} waiting for {queue.job_type}: see the workers' logs."
             yield Notice("bad", text, "jobs?state=queued", "Waiting jobs")
         elif waits > LONG_WAIT:
             text = f"A job of {queue.job_type} was accepted {words.ago(oldest)} and still waits."

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, Connection, DateTime, Subquery, bindparam, func, literal, literal_column, select, text
 
 from gateway.queries import outbox_depth
+from gateway.workers import LivingWorker, living
 from schemas.messages import Json, State
 from schemas.tables import cancellations, ckan_key, claims, jobs, rejects
 
@@ -88,6 +89,7 @@ class Activity:
     spans: Sequence[Ended]
     last_hour: Ended
     running: Sequence[Running]
+    workers: Sequence[LivingWorker]
     #: Accepted jobs that the bus does not have yet, and since when the oldest waits.
     outbox: tuple[int, datetime | None]
 
@@ -138,6 +140,7 @@ def activity(connection: Connection, now: datetime, edges: Sequence[datetime]) -
         spans=ended_between(connection, edges),
         last_hour=ended_between(connection, (minute - timedelta(hours=1), now + CLOCKS_DIFFER))[0],
         running=running(connection),
+        workers=living(connection),
         outbox=outbox_depth(connection),
     )
 

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Engine, delete
 
 from schemas.store import open_store, store_url, writing
-from schemas.tables import cancellations, claims, jobs, logs, outbox, rejects
+from schemas.tables import cancellations, claims, jobs, logs, outbox, rejects, workers
 from tests.consumer.hook_server import HookServer
 from tests.consumer.workshop import QUICK, Workshop
 
@@ -26,7 +26,7 @@ def engine(url: str) -> Iterator[Engine]:
     """An empty store."""
     engine = open_store(url)
     with writing(engine) as connection:
-        for table in (jobs, logs, rejects, claims, cancellations, outbox):
+        for table in (jobs, logs, rejects, claims, cancellations, outbox, workers):
             connection.execute(delete(table))
     yield engine
     engine.dispose()

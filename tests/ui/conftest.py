@@ -3,15 +3,17 @@
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack
+from datetime import timedelta
 from typing import Any
 
 import pytest
 import requests
 from sqlalchemy import insert
 
+from gateway.clock import now
 from publisher.bus import HeaderValue, Message
 from schemas.messages import JOB_TYPE
-from schemas.tables import claims, jobs
+from schemas.tables import claims, jobs, workers
 from tests.conftest import needed
 from tests.gateway.conftest import engine, gateway, recording, start, store_url
 from tests.gateway.gateway_thread import PASSWORD, GatewayThread
@@ -91,6 +93,15 @@ class Many:
         }
         with self._gateway.engine.begin() as connection:
             connection.execute(insert(claims).values(row))
+
+    def worker(self, name: str, *, slots: int = 2, busy: int = 0, good_for_s: float = 30.0) -> None:
+        """A worker that has just told that it lives."""
+        moment = now()
+        row = {"worker": f"/worker/{name}", "version": "1.2.3", "slots": slots, "busy": busy, "job_types": [],
+               "started_at": moment - timedelta(hours=3), "seen_at": moment,
+               "good_until": moment + timedelta(seconds=good_for_s)}  # fmt: skip
+        with self._gateway.engine.begin() as connection:
+            connection.execute(insert(workers).values(row))
 
     def dead(
         self, body: object, *, callback: bool = False, message_id: str = "m1", reason: str = "no job", queue: str | None = None

@@ -47,6 +47,7 @@ def filled(recording: Recording, many: Many) -> None:
               {**base, "job_id": "busy", "state": "running",
                "progress": {"stage": "loading", "rows": 5, "rows_total": 9}})  # fmt: skip
     many.claim("busy", changed_at=now(), lease_until=now())
+    many.worker("a-host-with-a-rather-long-name.example.org/4711", busy=1)
     recording.log("failed", long, "a line")
     recording.reject("failed", (1, "reason", "text," * 60))
     many.dead({"job_id": "failed", "job_type": "push_to_datastore", "metadata": {"url": long}}, reason=f"{long} cannot be run")

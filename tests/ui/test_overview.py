@@ -41,18 +41,34 @@ def test_workers_show_what_they_run(ui: Visitor, many: Many) -> None:
     assert f"{ui.url}/job/busy" in page.links
 
 
+def test_workers_are_there_as_long_as_they_tell_that_they_live(ui: Visitor, many: Many) -> None:
+    assert "No worker has told that it lives." in ui.page().text
+    many.worker("host-1/4711", slots=4, busy=3)
+    many.worker("host-2/7", good_for_s=-1)
+    text = ui.page().text
+    assert "host-1/4711 3 of 4 3 h ago" in text and "1.2.3" in text
+    assert "host-2/7" not in text and "No worker has told" not in text
+
+
 def test_a_worker_that_was_lost_needs_attention(ui: Visitor, many: Many) -> None:
     many.jobs({"job_id": "lost", "state": "running", "requested_at": now()})
     many.claim("lost", lease_until=now() - timedelta(minutes=3), changed_at=now() - timedelta(minutes=4))
     assert "host-1/4711 holds a job, but its lease ran out 3 min ago" in ui.page().text
 
 
-def test_waiting_jobs_without_a_worker_need_attention(ui: Visitor, many: Many) -> None:
+def test_waiting_jobs_without_a_worker_need_attention(ui: Visitor) -> None:
+    ui.gateway.accepted()
+    wait_until(lambda: ui.gateway.depth() == 1, "the job is published")
+    assert "No worker lives, and 1 message waiting for push_to_datastore: start one." in ui.page().text
+
+
+def test_waiting_jobs_that_no_worker_takes_need_attention(ui: Visitor, many: Many) -> None:
+    many.worker("host-1/4711")
     job_id = ui.gateway.accepted()["job_id"]
     wait_until(lambda: ui.gateway.depth() == 1, "the job is published")
     with ui.gateway.engine.begin() as connection:
         connection.exec_driver_sql(f"UPDATE jobs SET requested_at = '2026-01-01 00:00:00' WHERE job_id = '{job_id}'")
-    assert "No job runs, and 1 message waiting for push_to_datastore: is a worker running?" in ui.page().text
+    assert "No job runs, and 1 message waiting for push_to_datastore: see the workers' logs." in ui.page().text
 
 
 def test_the_dead_need_attention(ui: Visitor, many: Many) -> None:
