@@ -60,8 +60,8 @@ METRICS = (
     Metric("datapusher_queue_messages", "gauge", "Messages that wait in a queue; NaN while the bus does not tell.", ("queue",)),
     Metric("datapusher_queue_oldest_seconds", "gauge", "How long the oldest job of a type has waited; 0 for none.",
            ("job_type",)),
-    Metric("datapusher_claims_running", "gauge", "Jobs that workers hold: `held`, and `expired` where the worker is gone or hangs.",
-           ("state",)),
+    Metric("datapusher_claims_running", "gauge",
+           "Jobs that workers hold: `held`, and `expired` where the worker is gone or hangs.", ("state",)),
     Metric("datapusher_workers", "gauge", "Workers that have told within three beats that they live."),
     Metric("datapusher_workers_slots", "gauge", "Slots of those workers, `busy` and `free`.", ("state",)),
     # What one worker does

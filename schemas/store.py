@@ -17,6 +17,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from schemas.errors import BadSetting, StoreUnavailable
+from schemas.old_store import move_away
 from schemas.tables import metadata, schema_version
 
 #: The version of `schemas.tables`; a change of the tables adds a step to MIGRATIONS.
@@ -144,6 +145,8 @@ def _bring_up_to_date(engine: Engine) -> None:
         if engine.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})
         fresh = not inspect(connection).has_table(schema_version.name)
+        if fresh:
+            move_away(connection)
         metadata.create_all(connection)
         _migrate(connection, VERSION if fresh else _version(connection), fresh)
 
