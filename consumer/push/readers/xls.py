@@ -2,6 +2,7 @@
 
 import datetime
 import os
+import re
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +26,9 @@ _DAMAGE = (
 )  # fmt: skip
 #: The kind of a directory entry in OLE that is a stream.
 STREAM = 2
+#: The kind of cells that hold a duration; xlrd's own kinds end at 6.
+DURATION = 7
+_ELAPSED = re.compile(r"\[(h+|m+|s+)\]", re.IGNORECASE)
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 
 
@@ -47,11 +51,23 @@ def _book(path: Path) -> xlrd.book.Book:
     try:
         with open(os.devnull, "w") as silence:
             _check_short_streams(path.read_bytes(), silence)
-            return xlrd.open_workbook(str(path), logfile=silence, on_demand=True, ragged_rows=True)
+            book = xlrd.open_workbook(str(path), logfile=silence, on_demand=True, ragged_rows=True)
+            _tell_durations(book)
+            return book
     except _DAMAGE as error:
         if "encrypted" in str(error).lower():
             raise FileError("encrypted", "The workbook is protected with a password. Publish it without one.") from error
         raise _corrupt(error) from error
+
+
+def _tell_durations(book: xlrd.book.Book) -> None:
+    """xlrd takes cells of the format `[h]:mm` for dates; no sheet is read yet, so they can be given a kind of their own."""
+    kinds: dict[int, int] = book._xf_index_to_xl_type_map  # type: ignore[attr-defined]
+    formats: Any = book.format_map
+    for style in book.xf_list:
+        shown = formats.get(style.format_key)
+        if kinds.get(style.xf_index) == XL_CELL_DATE and _ELAPSED.search(shown.format_str if shown else ""):
+            kinds[style.xf_index] = DURATION
 
 
 def _check_short_streams(data: bytes, silence: TextIO) -> None:
@@ -102,13 +118,22 @@ def _cells(sheet: Sheet, datemode: int) -> Iterator[list[object]]:
         ]
 
 
-_SPECIAL = frozenset((XL_CELL_DATE, XL_CELL_BOOLEAN, XL_CELL_ERROR, XL_CELL_EMPTY))
+_SPECIAL = frozenset((XL_CELL_DATE, XL_CELL_BOOLEAN, XL_CELL_ERROR, XL_CELL_EMPTY, DURATION))
 
 
 def _special(kind: int, value: object, datemode: int) -> object:
     if kind == XL_CELL_DATE and isinstance(value, float):
         return _moment(value, datemode)
+    if kind == DURATION and isinstance(value, float):
+        return _duration(value)
     return bool(value) if kind == XL_CELL_BOOLEAN else None
+
+
+def _duration(days: float) -> object:
+    try:
+        return datetime.timedelta(milliseconds=round(days * 86_400_000))
+    except (OverflowError, ValueError):
+        return days
 
 
 def _moment(value: float, datemode: int) -> object:
