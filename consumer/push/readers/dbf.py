@@ -13,10 +13,13 @@ from dbfread.codepages import guess_encoding
 
 from consumer.push.options import Options
 from consumer.push.readers.cells import texts
+from consumer.push.readers.legacy import detected
 from consumer.push.table import Chunk
 from schemas.errors import FileError
 
 CHUNK_ROWS = 20_000
+#: Bytes of texts that tell the encoding.
+EVIDENCE_BYTES = 64 * 1024
 #: What dbfread raises on damaged files besides its own errors.
 _DAMAGE = (ValueError, struct.error, IndexError, KeyError, TypeError, EOFError, UnicodeError, OverflowError)
 
@@ -61,6 +64,7 @@ class DbfRows:
 
 def open_dbf(path: Path, options: Options) -> DbfRows:
     """Raises FileError: corrupt, undecodable, empty (no columns)."""
+    _check_length(path)
     try:
         encoding = options.encoding or _encoding(path)
         fields = _table(path, encoding).fields
@@ -78,8 +82,8 @@ def _table(path: Path, encoding: str) -> Any:
 
 
 def _encoding(path: Path) -> str:
-    """UTF-8 if all text is; else the one its language driver names, else Windows Latin. The driver comes second because
-    most programs that write UTF-8 leave another one in the header."""
+    """UTF-8 if all text is; else the one its language driver names, else what the text looks like. The driver comes
+    second because most programs that write UTF-8 leave another one in the header."""
     try:
         for _ in _table(path, "utf-8"):
             pass
@@ -88,9 +92,30 @@ def _encoding(path: Path) -> str:
         with path.open("rb") as file:
             driver = file.read(30)[29]
     try:
-        return str(guess_encoding(driver)) if driver else "cp1252"
+        return str(guess_encoding(driver)) if driver else detected(_texts(path))
     except LookupError:
-        return "cp1252"
+        return detected(_texts(path))
+
+
+def _texts(path: Path) -> bytes:
+    """Some of the values with bytes above ASCII."""
+    evidence = bytearray()
+    for record in _table(path, "latin-1"):
+        found = (value.encode("latin-1") for _, value in record if isinstance(value, str) and not value.isascii())
+        evidence += b"".join(one + b"\n" for one in found)
+        if len(evidence) > EVIDENCE_BYTES:
+            break
+    return bytes(evidence)
+
+
+def _check_length(path: Path) -> None:
+    """Raises FileError corrupt for a file that is cut off: fewer records than its header says, and no mark of an end."""
+    with path.open("rb") as file:
+        records, header_bytes, record_bytes = struct.unpack_from("<IHH", file.read(12).ljust(12, b"\0"), 4)
+        whole = max(0, path.stat().st_size - header_bytes) // max(1, record_bytes)
+        file.seek(header_bytes + whole * record_bytes)
+        if whole < records and file.read(1) != b"\x1a":
+            raise _corrupt(EOFError(f"it has {whole:,} of {records:,} records"))
 
 
 class _Parser(FieldParser):  # type: ignore[misc]

@@ -38,6 +38,19 @@ def test_the_encoding_is_utf8_if_it_can_be_else_the_headers(tmp_path: Path, driv
     assert became(dbf(tmp_path / "d.dbf", [("A", "C", 12, 0)], [[name]], driver))["first_row"] == [expected]
 
 
+def test_without_a_driver_the_letters_tell_the_encoding(tmp_path: Path) -> None:
+    rows = [[name.encode("cp1250")] for name in ("Łódź", "Żory", "Gdańsk")]
+
+    assert became(dbf(tmp_path / "d.dbf", [("A", "C", 12, 0)], rows))["data"] == [["Łódź"], ["Żory"], ["Gdańsk"]]
+
+
+def test_a_file_that_is_cut_off_is_corrupt(tmp_path: Path) -> None:
+    path = dbf(tmp_path / "d.dbf", [("A", "C", 12, 0)], [["x"], ["y"], ["z"]])
+    path.write_bytes(path.read_bytes()[:-9])
+
+    assert refused(path)[0] == "corrupt"
+
+
 def test_two_columns_of_one_name(tmp_path: Path) -> None:
     facts = became(dbf(tmp_path / "d.dbf", [("A", "C", 2, 0), ("A", "C", 2, 0)], [["x", "y"]]))
 
