@@ -42,6 +42,13 @@ screenshots: $(VENV)/dev.done ## take the pictures of the dashboard anew (needs 
 bench: $(VENV)/dev.done ## all benchmarks, as ratios measured side by side; results in bench/results.json
 	@$(BIN)/python -m bench
 
+lock: $(VENV)/tools.done ## pin what setup.py asks for, with hashes, in deploy/requirements.lock
+	@$(VENV)/tools/bin/uv pip compile setup.py --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate \
+		--custom-compile-command "make lock" --output-file deploy/requirements.lock
+
+audit: $(VENV)/tools.done ## look up the pinned packages among known vulnerabilities (needs the network: pypi.org)
+	@$(VENV)/tools/bin/pip-audit --requirement deploy/requirements.lock --require-hashes --disable-pip --strict
+
 clean: ## remove everything that make made
 	rm -rf $(VENV) build dist site *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis bench/data
 
@@ -62,4 +69,10 @@ $(VENV)/dev.done: setup.py schemas/VERSION | $(VENV)/bin/python
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,lint,docs]'
 	@touch $@ $(VENV)/run.done
 
-.PHONY: help demo run test test-ckan test-faults soak lint docs screenshots bench clean
+# Tools that are no part of the service, in an environment of their own.
+$(VENV)/tools.done: | $(VENV)/bin/python
+	@$(PYTHON) -m venv $(VENV)/tools 2>/dev/null || sh deploy/make-venv.sh $(PYTHON) $(VENV)/tools
+	@$(VENV)/tools/bin/python -m pip install --quiet --disable-pip-version-check uv pip-audit
+	@touch $@
+
+.PHONY: help demo run test test-ckan test-faults soak lint docs screenshots bench lock audit clean
