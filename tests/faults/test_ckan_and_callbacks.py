@@ -13,7 +13,7 @@ from tests.faults.ledger import Ledger
 
 HURRIED = {
     "DATAPUSHER_CKAN_TIMEOUT": "2", "DATAPUSHER_CALLBACK_TIMEOUT": "2", "DATAPUSHER_DOWNLOAD_TIMEOUT": "2",
-    "DATAPUSHER_CHUNK_INSERT_ROWS": "10",
+    "DATAPUSHER_CHUNK_INSERT_ROWS": "10", "DATAPUSHER_MAX_ATTEMPTS": "3",
 }  # fmt: skip
 #: What goes wrong once, by name: see `sandbox.faults.Fault`.
 WRONG: Mapping[str, Mapping[str, Any]] = {
@@ -24,7 +24,7 @@ WRONG: Mapping[str, Mapping[str, Any]] = {
     "no answer, but done": {"drop": True, "after": True},
     "slow": {"status": None, "delay_s": 4.0},
     "half an answer": {"status": None, "cut_after_bytes": 30},
-    "a page of somebody else": {
+    "somebody's page": {
         "status": 200,
         "body": b"<html>\xff\x00 back in a minute",
         "headers": {"Content-Type": "text/html"},
