@@ -1,20 +1,20 @@
 """A table while it is read: cells cleaned, forced types enforced, types inferred, batch by batch."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 import polars as pl
-import pyarrow as pa
 
 from consumer.push.columns import Plan, finish
 from consumer.push.decide import Proofs, best_of_forced, shown
 from consumer.push.header import Name
 from consumer.push.infer import Inference, Trial, matches
 from consumer.push.options import ForcedType, Options, Override
+from consumer.push.part import Part
 from consumer.push.profiler import Profiler
-from consumer.push.readers.tolerant import Parsed, record_batch
+from consumer.push.readers.tolerant import Parsed
 from consumer.push.rules import Rule, forced_rule
 from consumer.push.table import Batch, Column, Heading, Tally
 from schemas.errors import FileError
@@ -157,7 +157,7 @@ class ReadTable:
             short[cells] += rows
 
         def prepare(piece: Parsed) -> tuple[Part, pl.Series | None]:
-            part = clean(piece, self._wishes.unstripped)
+            part = Part.of(piece, self._wishes.unstripped)
             return part, filled_rows(part.frame)
 
         for part, filled in self._reader.pieces(tally, count_short, prepare):
@@ -173,7 +173,7 @@ class ReadTable:
             if tally.truncated:
                 return
 
-    def _limited(self, part: "Part", tally: Tally) -> "Part":
+    def _limited(self, part: Part, tally: Tally) -> Part:
         """No more rows than *max_rows*."""
         limit = self._options.max_rows
         if limit is None or tally.rows + len(part.frame) <= limit:
@@ -181,7 +181,7 @@ class ReadTable:
         tally.truncated = True
         return part.head(limit - tally.rows)
 
-    def _enforce(self, part: "Part", position: int, rule: Rule | None, tally: Tally) -> "Part":
+    def _enforce(self, part: Part, position: int, rule: Rule | None, tally: Tally) -> Part:
         """Reject the rows whose cell does not fit the forced type of its column."""
         if rule is None:
             return part
@@ -214,52 +214,6 @@ class ReadTable:
             f"({limit}) allows." + (f" The first is row {first.row:,}: {first.reason}." if first else ""),
             details=details,
         )
-
-
-@dataclass(frozen=True)
-class Part:
-    """Some rows in both forms, with their numbers."""
-
-    frame: pl.DataFrame
-    cells: pa.RecordBatch
-    numbers: Sequence[int]
-
-    def where(self, keep: pl.Series) -> "Part":
-        indices = keep.arg_true().to_list()
-        numbers = [int(self.numbers[index]) for index in indices]
-        return Part(self.frame.filter(keep), self.cells.take(pa.array(indices, pa.int64())), numbers)
-
-    def head(self, rows: int) -> "Part":
-        return Part(self.frame.head(rows), self.cells.slice(0, rows), self.numbers[:rows])
-
-
-def clean(piece: Parsed, unstripped: frozenset[int]) -> Part:
-    """Cells trimmed, "" as null; Arrow columns that this did not change are handed on as they are."""
-    frame = pl.DataFrame(pl.from_arrow(piece.cells))
-    stripped = [position for position in range(frame.width) if position not in unstripped]
-    trimmed = frame.with_columns(pl.nth(stripped).str.strip_chars()) if stripped else frame
-    result = trimmed.with_columns(pl.when(pl.all() != "").then(pl.all()))
-    columns = [
-        cells if same else as_arrow(series)
-        for cells, series, same in zip(piece.cells.columns, result, _unchanged(frame, result), strict=True)
-    ]
-    return Part(result, record_batch(columns), piece.row_numbers)
-
-
-def _unchanged(before: pl.DataFrame, after: pl.DataFrame) -> list[bool]:
-    """For each column whether trimming took nothing away."""
-    return [one == other for one, other in zip(_sizes(before), _sizes(after), strict=True)]
-
-
-def _sizes(frame: pl.DataFrame) -> list[tuple[int, int]]:
-    """Bytes and nulls of each column."""
-    sizes = frame.select(pl.all().str.len_bytes().cast(pl.Int64).sum()).row(0)
-    return [(size, column.null_count()) for size, column in zip(sizes, frame.get_columns(), strict=True)]
-
-
-def as_arrow(series: pl.Series) -> pa.Array:
-    """As Arrow's plain `string`."""
-    return series.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(pa.string())
 
 
 class Blanks:
