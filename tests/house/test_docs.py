@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 import datapusher
+from consumer.push.fetch import ONLY_THESE_SCHEMES
 from consumer.push.options import Options
 from docs.generator.pages import DOCS, PAGES
+from gateway.legacy import UNDELIVERED
 from schemas.messages import Kind
 from schemas.settings import rows_of_table
 
@@ -54,3 +56,14 @@ def test_every_route_is_in_the_docs() -> None:
 def test_every_kind_of_event_is_in_the_page_of_messages() -> None:
     page = (DOCS / "messages.md").read_text()
     assert [kind.value for kind in Kind if f"`{kind.value}`" not in page] == []
+
+
+def test_old_messages_that_people_search_for_are_in_the_page_of_troubles() -> None:
+    page = (DOCS / "troubleshooting.md").read_text()
+    for words in (
+        UNDELIVERED,
+        ONLY_THESE_SCHEMES.rstrip("."),
+        "Job delayed too long, service full",
+        "cannot connect to datapusher",
+    ):
+        assert words in page
