@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from xml.parsers import expat
 
 from consumer.push.readers.error_cells import ErrorCells
 from consumer.push.readers.workbook_limits import check_memory, check_quotes, check_shared, corrupt, overlapping
@@ -46,7 +47,7 @@ def measure_ods(chunks: Iterator[bytes]) -> list[ErrorCells]:
     """Raises FileError too-large or corrupt; -> the error cells of each sheet."""
     extent, size_bytes, cells = _OdsExtent(), 0, 0
     errors: list[ErrorCells] = []
-    for chunk in overlapping(chunks):
+    for chunk in overlapping(_well_formed(chunks)):
         size_bytes += len(chunk)
         check_shared(size_bytes)
         if _ODS_OPEN_TAG.search(chunk):
@@ -58,6 +59,18 @@ def measure_ods(chunks: Iterator[bytes]) -> list[ErrorCells]:
             _take(extent, match)
         check_memory(cells + extent.rows * extent.columns, 1, size_bytes)
     return errors
+
+
+def _well_formed(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """The same bytes. Raises FileError corrupt where they are no XML: calamine would look for the end tag without end."""
+    parser = expat.ParserCreate()
+    try:
+        for chunk in chunks:
+            parser.Parse(chunk, False)
+            yield chunk
+        parser.Parse(b"", True)
+    except expat.ExpatError as error:
+        raise corrupt("ODS", error) from error
 
 
 def _take(extent: _OdsExtent, match: "re.Match[bytes]") -> None:

@@ -165,3 +165,9 @@ def test_a_sheet_list_full_of_entities_is_corrupt_and_quick(tmp_path: Path) -> N
             new.writestr(name, content)
 
     assert refused(path)[0] in ("corrupt", "empty")
+
+
+def test_an_ods_whose_tags_do_not_match_is_corrupt(tmp_path: Path) -> None:
+    path = ods(tmp_path / "o.ods", ods_row(ods_text("a")) + ods_row(ods_text("b")) + "<table:table>")
+
+    assert refused(path)[0] == "corrupt"
