@@ -27,14 +27,13 @@ def fetch(
     settings: FetchSettings,
     *,
     api_key: str | None = None,
-    headers: Mapping[str, str] | None = None,
     on_progress: OnProgress | None = None,
 ) -> Download:
     """The file at *url*, written to the path *into*.
 
-    *api_key* is sent to CKAN's own origins (`settings.ckan_urls`) only, and *headers* to the origin of *url* only;
-    neither is sent again once a redirect has left that origin, so that no foreign server can have CKAN asked in the
-    token's name. Give the key for uploads only: a link that a publisher typed may name someone else's private file.
+    *api_key* is sent to CKAN's own origins (`settings.ckan_urls`) only, and not again once a redirect has left that origin,
+    so that no foreign server can have CKAN asked in the token's name. Give the key for uploads only: a link that a publisher
+    typed may name someone else's private file.
 
     Raises:
         Transient: it may work later; with `retry_after_s` where the server said.
@@ -45,7 +44,7 @@ def fetch(
     url = direct_url(url.strip())
     first, shown = _origin(url), shown_url(url)
     guard = AddressGuard(settings.allowed_networks, settings.ckan_urls)
-    private = _private_headers(first, settings, api_key, headers)
+    private = _private_headers(first, settings, api_key)
     for _ in range(settings.max_redirects + 1):
         try:
             sent = {**_host_headers(url, settings), **private}
@@ -90,14 +89,11 @@ def _origin(url: str) -> Origin:
     return origin
 
 
-def _private_headers(
-    origin: Origin, settings: FetchSettings, api_key: str | None, headers: Mapping[str, str] | None
-) -> dict[str, str]:
-    found = dict(headers or {})
-    if api_key and origin in {Origin.of(ckan) for ckan in settings.ckan_urls if ckan}:
-        name, value = token_header(api_key)
-        found[name] = value
-    return found
+def _private_headers(origin: Origin, settings: FetchSettings, api_key: str | None) -> dict[str, str]:
+    if not api_key or origin not in {Origin.of(ckan) for ckan in settings.ckan_urls if ckan}:
+        return {}
+    name, value = token_header(api_key)
+    return {name: value}
 
 
 def _host_headers(url: str, settings: FetchSettings) -> Mapping[str, str]:
