@@ -57,7 +57,7 @@ def cut(data: bytes, quote: str | None, delimiter: str, *, final: bool = False) 
     if outside > MOST_LINES and (quotes is None or not odd[MOST_LINES - 1]):
         return Cut(int(behind[MOST_LINES - 1]), True, MOST_LINES, spanning)
     if final and (quotes is None or len(quotes) % 2 == 0):
-        return Cut(len(data), True, len(ends), spanning)
+        return Cut(len(data), True, len(ends), quotes is not None and bool(odd.any()))
     if outside and behind[outside - 1] == len(data) and data.endswith(b"\r"):
         outside -= 1  # half a CRLF, perhaps
         if quotes is not None:

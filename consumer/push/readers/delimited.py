@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
+from threading import Lock
 from typing import Literal, TypeVar
 
 import pyarrow as pa
@@ -65,6 +66,7 @@ class DelimitedReader:
 
     def __init__(self, source: DelimitedText, options: Options, *, way: Way = "fast", block_bytes: int = BLOCK_BYTES) -> None:
         self.source, self.options, self.way, self.block_bytes = source, options, way, block_bytes
+        self._slowly = Lock()  # Python code gains nothing from two threads, and loses by their taking turns
         self.encoding = find_encoding(source.path, options)
         text = self._head()
         self.dialect = sniff(text, options, source.delimiter)
@@ -170,7 +172,8 @@ class DelimitedReader:
         width, strip = len(self.names), self.options.strip
         if self.way == "fast" and (parsed := read_fast(data, line, piece, self.dialect, width)) is not None:
             return parsed
-        return read_regular(bytes(data), line, self.dialect, width, strip)
+        with self._slowly:
+            return read_regular(bytes(data), line, self.dialect, width, strip, spanning=piece.spanning)
 
     def _scanned(self, data: bytes, line: int, final: bool) -> tuple[Callable[[], Parsed] | None, int, int]:
         """The block read by the scanner, at once: only it knows where its last record ends."""

@@ -10,6 +10,8 @@ from array import array
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
 
 import csvkit
 import pyarrow as pa
@@ -78,6 +80,13 @@ class Collector:
         if len(self.rows) >= _ROWS_AT_ONCE:
             self.flush()
 
+    def keep_all(self, rows: list[list[str]], numbers: range) -> None:
+        """Rows of the right width."""
+        self.rows += rows
+        self.numbers.extend(numbers)
+        if len(self.rows) >= _ROWS_AT_ONCE:
+            self.flush()
+
     def flush(self) -> None:
         columns = zip(*self.rows, strict=True) if self.rows else [()] * self.width
         self.batches.append(record_batch(pa.array(column, pa.string()) for column in columns))
@@ -98,15 +107,32 @@ class Collector:
         return Parsed(cells, self.numbers, self.blank, self.short, self.rejected, tuple(self.rejects))
 
 
-def read_regular(data: bytes, line: int, dialect: Dialect, width: int, strip: bool) -> Parsed:
-    """A block whose quotes are all in place but whose rows are not all of one width. *line*: of its first record."""
-    lines = list(io.StringIO(data.decode(), newline=""))
-    # The checker takes its first row for the header, which gives the width that it checks against.
-    header = dialect.cut.join(["c"] * width) + "\n"
-    quoting = {"quotechar": dialect.quote} if dialect.quote else {"quoting": csv.QUOTE_NONE}
-    reader = csvkit.reader([header, *lines], delimiter=dialect.cut, field_size_limit=RECORD_BYTES, **quoting)
-    checker = RowChecker(reader, length_mismatch=True)
+def read_regular(data: bytes, line: int, dialect: Dialect, width: int, strip: bool, *, spanning: bool = True) -> Parsed:
+    """A block whose quotes are all in place but whose rows are not all of one width. *line*: of its first record;
+    *spanning*: there may be line breaks inside cells.
+
+    Rows are taken some hundred at a time; where one of them is odd, or holds line breaks, they go through the checker.
+    """
+    lines = _lines(data.decode(), spanning)
     collector = Collector(width, strip)
+    reader = _reader(lines, dialect)
+    start = 0
+    while rows := list(islice(reader, _ROWS_AT_ONCE)):
+        stop = reader.line_num
+        if stop - start == len(rows) and set(map(len, rows)) == {width}:
+            collector.keep_all(rows, range(line + start, line + stop))
+        else:
+            _check(lines[start:stop], line + start, dialect, collector)
+        start = stop
+    return collector.parsed()
+
+
+def _check(lines: list[str], line: int, dialect: Dialect, collector: Collector) -> None:
+    """The rows of *lines*, each with its number, odd ones put right."""
+    # The checker takes its first row for the header, which gives the width that it checks against.
+    header = dialect.cut.join(["c"] * collector.width) + "\n"
+    reader = _reader([header, *lines], dialect)
+    checker = RowChecker(reader, length_mismatch=True)
     keep, errors, counter = collector.keep, checker.errors, reader.reader
     start = 0
     for row in checker.checked_rows():
@@ -116,7 +142,22 @@ def read_regular(data: bytes, line: int, dialect: Dialect, width: int, strip: bo
         else:
             keep(row, line + start)
         start = counter.line_num - 1
-    return collector.parsed()
+
+
+def _reader(lines: list[str], dialect: Dialect) -> Any:
+    quoting = {"quotechar": dialect.quote} if dialect.quote else {"quoting": csv.QUOTE_NONE}
+    # A block is little more than a record may be, so that no cell of it is too long.
+    return csvkit.reader(lines, delimiter=dialect.cut, field_size_limit=2 * RECORD_BYTES, **quoting)
+
+
+def _lines(text: str, spanning: bool) -> list[str]:
+    """With their line breaks, or, where no cell holds any, without."""
+    if spanning or text.count("\r") != text.count("\r\n"):
+        return list(io.StringIO(text, newline=""))
+    lines = text.split("\n")
+    if not lines[-1]:
+        del lines[-1]
+    return lines
 
 
 def read_records(text: str, records: Iterable[Record], line: int, width: int, strip: bool) -> Parsed:
