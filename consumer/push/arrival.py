@@ -39,10 +39,11 @@ class Arrival:
         """
         order = date_order(self.plan.columns)
         self.cursor.execute(f"SET LOCAL datestyle = 'ISO, {order}'")
+        forms = self.staged.forms
         if types is None:
-            return [output(column, order) for column in self.plan.columns]
+            return [output(column, order, form=forms[column.position]) for column in self.plan.columns]
         columns = {column.name: _fitting(column, types[column.name]) for column in self.plan.columns}
-        return [output(columns[name], order, types[name]) for name in types if name in columns]
+        return [output(columns[name], order, types[name], forms[columns[name].position]) for name in types if name in columns]
 
     def make_typed(self, name: str, outputs: list[Output], *, logged: bool = True) -> None:
         with self._blaming(outputs):

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from consumer.push.layouts import Layout
+from consumer.push.printed import Form
 from consumer.push.sql_text import literal
 from consumer.push.table import Column
 
@@ -23,6 +24,8 @@ _ONE_NAME = {
 _NUMBERS = frozenset({"numeric", "integer", "bigint", "smallint", "double precision", "real"})
 _TEXTS = frozenset({"text", "character varying", "character", "name"})
 _MOMENTS = frozenset({"timestamp without time zone", "timestamp with time zone"})
+#: Types that print a number with the digits that it was written with.
+_EXACT = frozenset({"numeric", "integer", "bigint", "smallint"})
 #: rich type -> types (without their modifier) that can hold its values unchanged, text aside.
 _HOLDERS = {
     "integer": _NUMBERS, "decimal": _NUMBERS, "boolean": frozenset({"boolean"}), "date": _MOMENTS | {"date"},
@@ -33,12 +36,16 @@ _HOLDERS = {
 
 @dataclass(frozen=True)
 class Output:
-    """A column of the finished table and the SQL of its value, over the staging table's *cell* (`c0`, `c1`, …)."""
+    """A column of the finished table and the SQL of its value, over the staging table's *cell* (`c0`, `c1`, …).
+
+    printed  the SQL of the value as JSON shows it, where that needs no cast; None elsewhere.
+    """
 
     name: str
     type: str
     expression: str
     cell: str
+    printed: str | None = None
 
 
 def plain_type(name: str) -> str:
@@ -65,11 +72,27 @@ def date_order(columns: Iterable[Column]) -> str:
     return "DMY" if orders["dmy"] > orders["mdy"] else "MDY"
 
 
-def output(column: Column, order: str, type_name: str | None = None) -> Output:
-    """The column as its own CKAN type, or as *type_name*; *order* is what `date_order` gave."""
+def output(column: Column, order: str, type_name: str | None = None, form: Form | None = None) -> Output:
+    """The column as its own CKAN type, or as *type_name*; *order* is what `date_order` gave, *form* that of its texts."""
     wanted = type_name or column.ckan
-    expression = _typed(column, _without_tokens(column), base_type(wanted), wanted, order)
-    return Output(column.name, wanted, expression, f"c{column.position}")
+    text = _without_tokens(column)
+    expression = _typed(column, text, base_type(wanted), wanted, order)
+    printed = _printed(column, text, plain_type(wanted), form.name) if form and form.misfits <= set(column.tokens) else None
+    return Output(column.name, wanted, expression, f"c{column.position}", printed)
+
+
+def _printed(column: Column, text: str, wanted: str, form: str) -> str | None:
+    """A type with a modifier rounds, a layout of another kind reads the text otherwise."""
+    layout = column.layout
+    if form == "number" and wanted in _EXACT and column.decimal_mark == "." and not column.grouping:
+        return text
+    if layout and (layout.strptime or layout.offset or layout.order != "ymd" or layout.separator != "-"):
+        return None
+    if form == "day" and wanted == "date":
+        return text
+    if wanted == "timestamp without time zone":
+        return {"day": f"({text} || 'T00:00:00')", "moment": f"replace({text}, ' ', 'T')"}.get(form)
+    return None
 
 
 def _typed(column: Column, text: str, base: str, wanted: str, order: str) -> str:

@@ -52,6 +52,8 @@ def _null_where_ckan_has_none(text: str, outputs: Sequence[Output]) -> str:
 
 def _json_text(column: Output) -> str:
     """The column as `json_each_text` of the row prints it."""
+    if column.printed:
+        return column.printed
     base = base_type(column.type)
     if base in _CAST:
         return f"({column.expression})::text"

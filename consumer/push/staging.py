@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.csv as arrow_csv
 from psycopg2.extensions import connection as Connection
 
+from consumer.push.printed import Form, Forms
 from consumer.push.sql_text import identifier, qualified
 from consumer.push.table import Batch
 
@@ -32,11 +33,15 @@ _QUOTED = arrow_csv.WriteOptions(include_header=False, quoting_style="needed")
 
 @dataclass(frozen=True)
 class Staged:
-    """A staging table with columns `_id` (1, 2, … in the file's order) and `c0`, `c1`, … of type text."""
+    """A staging table with columns `_id` (1, 2, … in the file's order) and `c0`, `c1`, … of type text.
+
+    forms  of the texts of `c0`, `c1`, …, where they are such as PostgreSQL prints values.
+    """
 
     name: str
     rows: int
     blocks: int
+    forms: tuple[Form | None, ...]
 
     @property
     def relation(self) -> str:
@@ -60,7 +65,7 @@ def stage(connection: Connection, batches: Iterable[Batch], width: int, told: Ca
         columns = ", ".join(f"{cell} text" for cell in cells)
         cursor.execute(f"CREATE UNLOGGED TABLE {qualified(name)} (_id integer, {columns})")
     copy = f"COPY {qualified(name)} (_id, {', '.join(cells)}) FROM STDIN (FORMAT csv, NULL '', ENCODING 'UTF8')"
-    feed = _Feed()
+    feed = _Feed(width)
     copying = _Copying(connection, copy, feed)
     copying.start()
     try:
@@ -73,7 +78,7 @@ def stage(connection: Connection, batches: Iterable[Batch], width: int, told: Ca
         raise
     feed.put(None, copying)
     copying.finish()
-    return Staged(name, feed.rows, feed.blocks)
+    return Staged(name, feed.rows, feed.blocks, feed.forms.found())
 
 
 class _BrokenOff(Exception):
@@ -83,9 +88,10 @@ class _BrokenOff(Exception):
 class _Feed:
     """What COPY reads from: a file of CSV blocks made of queued batches. `read` runs in COPY's thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, width: int) -> None:
         self.rows = 0
         self.blocks = 0
+        self.forms = Forms(width)
         self._waiting: queue.Queue[pa.RecordBatch | None] = queue.Queue(WAITING_BATCHES)
         self._broken = threading.Event()
         self._blocks = self._encoded()
@@ -113,6 +119,7 @@ class _Feed:
     def _encoded(self) -> Iterator[bytes]:
         number = 1
         while (cells := self._next()) is not None:
+            self.forms.see(cells)
             for block in _blocks(cells, number):
                 self.blocks += 1
                 yield block

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from consumer.push.printed import Form
 from consumer.push.staging import is_leftover, new_name, stage
 from consumer.push.table import Batch
 from tests.push.datastore_database import Datastore, MadeTable, text_column
@@ -78,6 +79,31 @@ def test_a_server_that_breaks_off_ends_the_reading(ds: Datastore) -> None:
         stage(connection, batches(), 1, lambda rows: None)
     assert len(read) < 10_000
     connection.close()
+
+
+def test_columns_of_texts_as_postgresql_prints_them_are_known(ds: Datastore) -> None:
+    columns: dict[tuple[str | None, ...], Form | None] = {
+        ("1", "-2.50", None): Form("number"),
+        ("NA", "1", "2"): Form("number", frozenset({"NA"})),
+        ("2024-01-31", "2024-02-01", "2024-02-30"): Form("day"),
+        ("2024-01-31 10:00:00", None, "2024-01-31T10:00:00.5"): Form("moment"),
+        ("1", "2", "03"): Form("number", frozenset({"03"})),
+        ("a", "b", "1"): None,
+        (None, None, None): None,
+    }
+    rows: list[list[str | None]] = [list(row) for row in zip(*columns, strict=True)]
+    connection = psycopg2.connect(ds.url)
+    done = stage(connection, table_of(rows, size=2).batches(), len(columns), lambda rows: None)
+    connection.close()
+    assert dict(zip(columns, done.forms, strict=True)) == columns
+
+
+def test_a_column_of_many_other_texts_has_no_form(ds: Datastore) -> None:
+    rows: list[list[str | None]] = [[str(number)] for number in range(20)] + [[f"x{number}"] for number in range(20)]
+    connection = psycopg2.connect(ds.url)
+    done = stage(connection, table_of(rows, size=7).batches(), 1, lambda rows: None)
+    connection.close()
+    assert done.forms == (None,)
 
 
 def test_a_name_tells_its_age() -> None:
