@@ -91,7 +91,7 @@ def test_columns_of_texts_as_postgresql_prints_them_are_known(ds: Datastore) -> 
         ("a", "b", "1"): None,
         (None, None, None): None,
     }
-    rows: list[list[str | None]] = [list(row) for row in zip(*columns, strict=True)]
+    rows: list[list[str | None]] = [[texts[place] for texts in columns] for place in range(3)]
     connection = psycopg2.connect(ds.url)
     done = stage(connection, table_of(rows, size=2).batches(), len(columns), lambda rows: None)
     connection.close()
