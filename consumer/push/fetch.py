@@ -27,15 +27,19 @@ def fetch(
     settings: FetchSettings,
     *,
     api_key: str | None = None,
+    known_md5: str | None = None,
     on_progress: OnProgress | None = None,
 ) -> Download:
     """The file at *url*, written to the path *into*.
+
+    *known_md5* is that of a file that need not be sent again: servers whose ETags are MD5s (S3 and its like) say so.
 
     *api_key* is sent to CKAN's own origins (`settings.ckan_urls`) only, and not again once a redirect has left that origin,
     so that no foreign server can have CKAN asked in the token's name. Give the key for uploads only: a link that a publisher
     typed may name someone else's private file.
 
     Raises:
+        NotModified: the file is the one of *known_md5*.
         Transient: it may work later; with `retry_after_s` where the server said.
         FileError: `too-large`.
         JobError: it will not work; the message says why, the details have status and URL, never the token.
@@ -47,7 +51,7 @@ def fetch(
     private = _private_headers(first, settings, api_key)
     for _ in range(settings.max_redirects + 1):
         try:
-            sent = {**_host_headers(url, settings), **private}
+            sent = {**_host_headers(url, settings), **_condition(known_md5), **private}
             return _get(url, into, sent, settings, guard, on_progress, shown=shown)
         except Redirect as redirect:
             url = redirect.url
@@ -94,6 +98,10 @@ def _private_headers(origin: Origin, settings: FetchSettings, api_key: str | Non
         return {}
     name, value = token_header(api_key)
     return {name: value}
+
+
+def _condition(known_md5: str | None) -> dict[str, str]:
+    return {"If-None-Match": f'"{known_md5}"'} if known_md5 else {}
 
 
 def _host_headers(url: str, settings: FetchSettings) -> Mapping[str, str]:

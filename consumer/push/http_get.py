@@ -37,6 +37,10 @@ class Redirect(Exception):
         self.url = url
 
 
+class NotModified(Exception):
+    """304: the server's ETag is the one that it was asked about."""
+
+
 def http_get(
     url: str,
     into: Path,
@@ -49,9 +53,11 @@ def http_get(
 ) -> Download:
     """The file at *url*, written to *into*. *shown* is the address as errors may show it.
 
-    Raises: Redirect; Transient for what may work later; JobError for what will not.
+    Raises: Redirect; NotModified where *headers* ask so; Transient for what may work later; JobError for what will not.
     """
     with _session(settings, guard) as session, closing(_ask(session, url, headers, settings)) as response:
+        if response.status_code == 304 and "If-None-Match" in headers:
+            raise NotModified
         _check_status(response, url, shown)
         return _saved(response, into, url, settings, on_progress)
 

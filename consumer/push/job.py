@@ -31,11 +31,12 @@ def push_to_datastore(task_id: str, input: dict[str, Json]) -> dict[str, Json]:
         return story.has_no_file(resource, report)
     with TemporaryDirectory(prefix="datapusher-") as name:
         folder = Path(name)
+        known = story.known_md5(resource, ckan, request)
         with report.stage("fetching"):
-            download = fetch_file(resource, ckan, request.api_key, folder, settings, report)
+            download = fetch_file(resource, ckan, request.api_key, folder, settings, report, known)
+        if download is None or download.md5 == known:
+            return story.unchanged(resource.hash, download, report)
         existing = ckan.table(resource.id)
-        if story.is_unchanged(resource, download, existing, request):
-            return story.unchanged(download, report)
         wishes = overrides(existing, request.mode)
         with report.stage("opening"):
             hints, limits = hints_of(resource, download), UnpackLimits.of(settings)

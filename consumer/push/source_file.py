@@ -9,13 +9,17 @@ from consumer.push.ckan import Ckan, Resource
 from consumer.push.download import Download, FetchSettings, Progress, shown_url
 from consumer.push.fetch import fetch
 from consumer.push.formats import Hints
+from consumer.push.http_get import NotModified
 from consumer.report import Report
 from schemas.errors import BadSetting
 from schemas.settings import Settings, words
 
 
-def fetch_file(resource: Resource, ckan: Ckan, api_key: str, folder: Path, settings: Settings, report: Report) -> Download:
-    """The resource's file in *folder*. CKAN's token goes along for uploads only, and to CKAN only.
+def fetch_file(
+    resource: Resource, ckan: Ckan, api_key: str, folder: Path, settings: Settings, report: Report, known_md5: str | None = None
+) -> Download | None:
+    """The resource's file in *folder*; None where its server says that it is still the one of *known_md5*. CKAN's token goes
+    along for uploads only, and to CKAN only.
 
     Raises: JobError (FileError `too-large`) for what will not work, Transient for what may later.
     """
@@ -26,7 +30,12 @@ def fetch_file(resource: Resource, ckan: Ckan, api_key: str, folder: Path, setti
         report.progress("fetching", bytes=progress.done_bytes, bytes_total=progress.total_bytes, percent=progress.percent)
 
     key = api_key if resource.url_type == "upload" else None
-    download = fetch(url, folder / "file", fetch_settings(settings, ckan), api_key=key, on_progress=tell)
+    try:
+        download = fetch(
+            url, folder / "file", fetch_settings(settings, ckan), api_key=key, known_md5=known_md5, on_progress=tell
+        )
+    except NotModified:
+        return None
     report.info("Fetched %s bytes (%s).", f"{download.size_bytes:,}", download.content_type or "no content type")
     return download
 

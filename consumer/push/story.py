@@ -1,5 +1,6 @@
 """What a push tells: sentences for the job's log, the report that is its result, and the marks it leaves in CKAN."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
@@ -11,7 +12,7 @@ from consumer.push import summary
 from consumer.push.ckan import Ckan, Resource
 from consumer.push.convert import convert
 from consumer.push.download import Download
-from consumer.push.load import Drift, Existing, Loaded
+from consumer.push.load import Drift, Loaded
 from consumer.push.request import Request
 from consumer.push.table import Batch, Column, Heading, Table, Tally
 from consumer.report import Report
@@ -33,15 +34,17 @@ def has_no_file(resource: Resource, report: Report) -> dict[str, Json]:
     return {"skipped": f"url_type {resource.url_type}"}
 
 
-def is_unchanged(resource: Resource, download: Download, existing: Existing | None, request: Request) -> bool:
-    """Whether the table was made from this very file: CKAN's `hash` is the MD5 of the file that was loaded last."""
-    known = bool(resource.hash) and resource.hash.lower() == download.md5
-    return known and existing is not None and not request.ignore_hash and not request.options.dry_run
+def known_md5(resource: Resource, ckan: Ckan, request: Request) -> str | None:
+    """The MD5 of the file that the table was made from (CKAN's `hash`), if its being unchanged is reason not to load it."""
+    md5 = resource.hash.lower()
+    wanted = request.ignore_hash or request.options.dry_run or not re.fullmatch("[0-9a-f]{32}", md5)
+    return None if wanted or ckan.table(resource.id) is None else md5
 
 
-def unchanged(download: Download, report: Report) -> dict[str, Json]:
-    report.info("The file is the one that was loaded last (MD5 %s); the table stays as it is.", download.md5)
-    return {"skipped": "unchanged", "file": _file(download)}
+def unchanged(md5: str, download: Download | None, report: Report) -> dict[str, Json]:
+    """*download* is None where the file's server said so."""
+    report.info("The file is the one that was loaded last (MD5 %s); the table stays as it is.", md5)
+    return {"skipped": "unchanged", "file": _file(download) if download else {"md5": md5}}
 
 
 # ------------------------------------------------------------------------------------------------------ what is being read

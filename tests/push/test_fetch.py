@@ -10,6 +10,7 @@ import pytest
 
 from consumer.push.download import Download, FetchSettings, Progress
 from consumer.push.fetch import fetch
+from consumer.push.http_get import NotModified
 from schemas.errors import FileError, JobError, Transient
 from tests.push.file_server import Answer, FileServer, running
 
@@ -261,3 +262,22 @@ def test_the_file_name_of_content_disposition(server: FileServer, tmp_path: Path
     server.answers["/d"] = Answer(BODY, headers={"Content-Disposition": header})
 
     assert got(server, tmp_path, "/d").filename == name
+
+
+def test_a_server_whose_etag_is_the_known_md5_need_not_send_the_file(server: FileServer, tmp_path: Path) -> None:
+    server.answers["/r"] = Answer(status=302, headers={"Location": "/file.csv"})
+    server.answers["/file.csv"] = Answer(status=304, headers={"ETag": '"0cc175b9c0f1b6a831c399e269772661"'})
+
+    with pytest.raises(NotModified):
+        fetch(server.url("/r"), tmp_path / "body", settings(), known_md5="0cc175b9c0f1b6a831c399e269772661")
+
+    assert server.asked[-1][1]["If-None-Match"] == '"0cc175b9c0f1b6a831c399e269772661"'
+
+
+def test_a_304_that_nobody_asked_for_is_an_error(server: FileServer, tmp_path: Path) -> None:
+    server.answers["/file.csv"] = Answer(status=304)
+
+    with pytest.raises(JobError, match="304"):
+        fetch(server.url(), tmp_path / "body", settings())
+
+    assert "If-None-Match" not in server.asked[0][1]

@@ -1,5 +1,6 @@
 """The main job from CKAN's request to the table, over real HTTP, without a bus."""
 
+import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -14,6 +15,7 @@ from sandbox.server import Sandbox
 from schemas.errors import FileError, JobError, Transient
 from schemas.messages import Kind
 from schemas.settings import Settings
+from tests.push.file_server import Answer, FileServer, running
 
 CSV = b"id,name,born\n1,Ada,1815-12-10\n2,Grace,1906-12-09\n"
 
@@ -168,6 +170,22 @@ def test_an_unchanged_file_is_left_alone(site: Site) -> None:
     assert site.push(resource_id)["skipped"] == "unchanged"
     assert "loaded last" in site.log
     assert not {"datastore_create", "datastore_delete", "datastore_upsert"} & {one.action for one in site.ckan.requests}
+
+
+def test_a_server_whose_etags_are_md5s_is_asked_for_a_changed_file_only(site: Site) -> None:
+    server = FileServer()
+    server.answers["/linked.csv"] = Answer(CSV)
+    allowed = replace(site, settings=Settings(allowed_networks="127.0.0.0/8"))
+    with running(server):
+        resource_id = str(site.ckan.add_resource(server.url("/linked.csv"))["id"])
+        allowed.push(resource_id)
+        server.answers["/linked.csv"] = Answer(status=304)
+        again = allowed.push(resource_id)
+        server.answers["/linked.csv"] = Answer(CSV)
+        forced = allowed.push(resource_id, ignore_hash=True)
+    asked = [headers.get("If-None-Match") for _, headers in server.asked]
+    assert asked == [None, f'"{hashlib.md5(CSV).hexdigest()}"', None]
+    assert (again["skipped"], forced["rows"]) == ("unchanged", 2)
 
 
 @pytest.mark.parametrize("reason", ["ignore_hash", "no table"])

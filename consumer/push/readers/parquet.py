@@ -20,6 +20,9 @@ BATCH_ROWS = 50_000
 #: Bytes of a column read ahead: without it a whole row group is in memory at once.
 BUFFER_BYTES = 8 * 1024**2
 
+#: What pyarrow raises on damaged files; some of its messages are no UTF-8, and it stumbles over them itself.
+_DAMAGE = (pa.ArrowException, OSError, UnicodeError)
+
 ToText = Callable[[pa.Array], pa.Array]
 
 
@@ -49,7 +52,7 @@ class ParquetRows:
                     columns = [text(column) for text, column in zip(self.texts, batch.columns, strict=True)]
                     yield Chunk.of_columns(columns, range(first, first + batch.num_rows))
                     first += batch.num_rows
-        except (pa.ArrowException, OSError) as error:
+        except _DAMAGE as error:
             raise _corrupt(error) from error
 
 
@@ -58,7 +61,7 @@ def open_parquet(path: Path) -> ParquetRows:
     try:
         with _opened(path) as file:
             schema = file.schema_arrow
-    except (pa.ArrowException, OSError) as error:
+    except _DAMAGE as error:
         raise _corrupt(error) from error
     if not len(schema):
         raise FileError("empty", "The Parquet file has no columns.")
