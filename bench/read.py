@@ -13,7 +13,7 @@ import random
 import resource
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -184,7 +184,7 @@ def big(small: Path) -> float:
     return round(peak)
 
 
-def merge(figures: dict[str, float]) -> None:
+def merge(figures: Mapping[str, object]) -> None:
     known = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     RESULTS.write_text(json.dumps({**known, **figures}, indent=2, sort_keys=True) + "\n")
 
