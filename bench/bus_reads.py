@@ -79,6 +79,6 @@ class _Telling(threading.Thread):
         job = self._submissions[number % JOBS].job
         kind = Kind.LOG if number % 5 else Kind.PROGRESS
         data: Mapping[str, Json] = LINE if kind is Kind.LOG else {"stage": "load", "rows": number}
-        names = {"job_id": job.job_id, "job_type": job.job_type, "source": "/worker"}
-        event = Event(**names, kind=kind, sequence=A_START + number, data=data)
+        sequence = A_START + number
+        event = Event(job_id=job.job_id, job_type=job.job_type, kind=kind, sequence=sequence, data=data)
         self._bus.publish(event_message(event, self._names))
