@@ -10,9 +10,10 @@ import pyarrow.compute as pc
 
 from consumer.push.header import ROWS_LOOKED_AT, Name, check_width, clean_name, filled, find_header, unique_names
 from consumer.push.options import Options
+from consumer.push.readers.ahead import ahead
 from consumer.push.readers.delimited import no_header
 from consumer.push.readers.tolerant import Parsed, record_batch
-from consumer.push.table import Chunk, Heading, Rows, Tally
+from consumer.push.table import Chunk, Heading, Rows, Short, Tally
 from schemas.errors import FileError
 
 T = TypeVar("T")
@@ -74,17 +75,20 @@ class RowsReader:
                 break
         return rows, numbers
 
-    def pieces(self, tally: Tally, short: Callable[[int, int], None], prepare: Callable[[Parsed], T]) -> Iterator[T]:
+    def pieces(self, tally: Tally, short: Short, prepare: Callable[[Parsed], T]) -> Iterator[T]:
         """As DelimitedReader.pieces; no row is short here."""
         given = self.source.given
-        for chunk in self.source.chunks():
-            below = _below(chunk, self.after)
-            tally.error_cells = self.source.error_cells
+        for below, tally.error_cells in ahead(self._below_header()):
             if below.cells.num_rows:
                 columns = [_without_nul(one, given.get(at) == "json", tally) for at, one in enumerate(below.cells.columns)]
                 yield prepare(Parsed(record_batch(columns), below.row_numbers))
         tally.error_cells = self.source.error_cells
         tally.note("error_cells", self.source.error_rows)
+
+    def _below_header(self) -> Iterator[tuple[Chunk, int]]:
+        """The rows, each chunk with the number of error cells found until there."""
+        for chunk in self.source.chunks():
+            yield _below(chunk, self.after), self.source.error_cells
 
 
 #: JSON's escape of a NUL, not one of the backslash before `u0000`.

@@ -13,7 +13,7 @@ from schemas.errors import FileError
 
 #: The header is looked for in the first chunk only; it is small because its columns mix names and numbers.
 FIRST_CHUNK_ROWS = 1_000
-CHUNK_ROWS = 50_000
+CHUNK_ROWS = 10_000
 
 Row = Sequence[object]
 

@@ -21,7 +21,7 @@ INDEX_LIMIT_BYTES = 16 * 1024**2
 CELL_BYTES = 32
 BYTES_PER_XML_BYTE = 2.5
 
-CHUNK_BYTES = 1024**2
+CHUNK_BYTES = 256 * 1024
 Chunks = Callable[[], Iterator[bytes]]
 
 

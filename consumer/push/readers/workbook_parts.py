@@ -8,6 +8,7 @@ from copy import copy
 from pathlib import Path
 from xml.etree import ElementTree
 
+from consumer.push.readers.ahead import ahead
 from consumer.push.readers.error_cells import ErrorCells
 from consumer.push.readers.ods_extent import measure_ods
 from consumer.push.readers.workbook_limits import (
@@ -71,7 +72,7 @@ class WorkbookParts:
 
     def _measure(self, name: str) -> ErrorCells:
         measure = measure_xlsb if name.endswith(".bin") else measure_xlsx
-        return measure(lambda: self._inflated(name))
+        return measure(lambda: ahead(self._inflated(name)))
 
     def _sheet_part(self, position: int) -> str | None:
         """The member that holds a sheet; None where the workbook is not clear about it."""
