@@ -21,6 +21,7 @@ import click
 from schemas.errors import BadSetting, DataPusherError
 from schemas.kept_secret import kept_secret
 from schemas.logs import start_logging
+from schemas.messages import State
 from schemas.settings import Settings, numbers, rows_of_table, words
 from schemas.store import open_store, store_url
 from schemas.topology import Topology, topology
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from publisher.watch import Watch
 
 VERSION = files("schemas").joinpath("VERSION").read_text().strip()
+#: CKAN's `pending` is queued, running or retrying; its `error` every end but complete.
+STATES = click.Choice(["pending", *(state.value for state in State)])
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
 
 
@@ -329,7 +332,7 @@ def submit(job: Any, wait: bool, url: str | None, as_json: bool) -> None:
 
 @main.command()
 @click.argument("job_id", required=False)
-@click.option("--state", help="Only jobs in this state: pending, complete or error.")
+@click.option("--state", type=STATES, help="Only jobs in this state.")
 @click.option("--limit", default=20, show_default=True, help="How many jobs are listed.")
 @gateway_url
 @as_json
@@ -355,22 +358,26 @@ def logs(job_id: str, follow: bool, url: str | None, as_json: bool) -> None:
 @main.command()
 @click.argument("job_id")
 @gateway_url
-def cancel(job_id: str, url: str | None) -> None:
+@as_json
+def cancel(job_id: str, url: str | None, as_json: bool) -> None:
     """Stop a job that waits or runs."""
     from gateway import client
 
-    sys.exit(client.cancel(_client(url), job_id))
+    sys.exit(client.cancel(_client(url), job_id, as_json=as_json))
 
 
 @main.command()
 @click.argument("job_ids", nargs=-1)
-@click.option("--state", help="Instead of ids: every job in this state, such as error.")
+@click.option("--state", type=STATES, help="Instead of ids: up to 1,000 jobs in this state, such as error.")
 @gateway_url
-def resubmit(job_ids: Sequence[str], state: str | None, url: str | None) -> None:
+@as_json
+def resubmit(job_ids: Sequence[str], state: str | None, url: str | None, as_json: bool) -> None:
     """Run finished jobs again, as new ones."""
     from gateway import client
 
-    sys.exit(client.resubmit(_client(url), job_ids, state))
+    if not (job_ids or state):
+        raise click.UsageError("Say which: ids of jobs, or --state.")
+    sys.exit(client.resubmit(_client(url), job_ids, state, as_json=as_json))
 
 
 # ------------------------------------------------------------------------------------------------------------ operation
@@ -423,7 +430,7 @@ def dead_list(message_id: str, reason: str, job_type: str, callbacks: bool, as_j
 @click.argument("message_id")
 @click.option("--callbacks", is_flag=True, help="A callback, instead of a job.")
 def dead_show(message_id: str, callbacks: bool) -> None:
-    """Show one dead message whole, its API key masked."""
+    """Show one dead message whole as JSON, its API key masked."""
     from dataclasses import asdict
 
     letters, _ = _look(message_id, "", "", callbacks)
@@ -480,8 +487,9 @@ def _do_dead(verb: str, message_id: str, reason: str, job_type: str, callbacks: 
 def _show_dead(letters: Sequence[Any], queue: str, *, as_json: bool) -> None:
     from dataclasses import asdict
 
-    from rich.console import Console
     from rich.table import Table
+
+    from gateway.client import wide_console
 
     if as_json:
         click.echo(json.dumps([asdict(letter) for letter in letters], ensure_ascii=False))
@@ -489,7 +497,7 @@ def _show_dead(letters: Sequence[Any], queue: str, *, as_json: bool) -> None:
     table = Table("message", "job type", "reason", "since", "from", title=f"{len(letters)} in {queue}", title_justify="left")
     for letter in letters:
         table.add_row(letter.message_id, letter.job_type, letter.reason, letter.at, letter.queue)
-    Console().print(table)
+    wide_console().print(table)
 
 
 @topology_.command("show")
@@ -575,6 +583,23 @@ def load(file: Path, ckan_url: str, api_key: str, database_url: str, resource_id
         raise click.UsageError("Say where: --ckan URL, --to postgresql://…, or both.")
     destination = Destination(resource_id=resource_id, ckan_url=ckan_url, api_key=api_key, database_url=database_url)
     sys.exit(run_load(Settings.read(os.environ), file, destination, options))
+
+
+@main.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print what makes SHELL complete this command's words.
+
+    \b
+    For bash, in ~/.bashrc:                       eval "$(datapusher completion bash)"
+    For zsh, in ~/.zshrc:                         eval "$(datapusher completion zsh)"
+    For fish, in ~/.config/fish/config.fish:      datapusher completion fish | source
+    """
+    from click.shell_completion import get_completion_class
+
+    kind = get_completion_class(shell)
+    assert kind is not None
+    click.echo(kind(main, {}, "datapusher", "_DATAPUSHER_COMPLETE").source())
 
 
 @main.command("settings")

@@ -12,12 +12,15 @@ from typing import Any
 import requests
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
-from rich.table import Table
+from rich.table import Column, Table
 
+from gateway import event_stream
 from schemas.errors import DataPusherError
 
 POLL_S = 0.3
 TIMEOUT_S = 30.0
+NO_TERMINAL_WIDTH = 240
+LEVEL_STYLES = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "red"}
 FINAL_STATES = ("complete", "error", "cancelled", "dead")
 
 JobDict = Mapping[str, Any]
@@ -41,26 +44,37 @@ class GatewayClient:
             answer = self._session.request(method, self.url + path, timeout=TIMEOUT_S, **options)
         except requests.RequestException as error:
             raise Refused(f"No gateway answers at {self.url}/ ({type(error).__name__}). Is `datapusher up` running?") from error
-        try:
-            body = answer.json()
-        except ValueError:
-            body = {"error": answer.text[:200]}
         if not answer.ok:
-            raise Refused(f"{body.get('error', body)} (HTTP {answer.status_code})")
-        return body
+            raise Refused(f"{_refusal(answer)} (HTTP {answer.status_code})")
+        return answer.json()
 
     def job(self, job_id: str, **params: Any) -> JobDict:
         job: JobDict = self.call("GET", f"/job/{job_id}", params=params)
         return job
 
-    def until_final(self, job_id: str) -> Iterator[JobDict]:
-        """The job again and again, the last time in a final state."""
-        while True:
-            job = self.job(job_id)
-            yield job
-            if job["state"] in FINAL_STATES:
-                return
+    def events(self, job_id: str) -> Iterator[JobDict]:
+        """What happens to the job, event by event, until it has ended. Raises: Refused."""
+        url = f"{self.url}/job/{job_id}/events"
+        try:
+            yield from event_stream.events(self._session, url)
+        except event_stream.StreamRefused as error:
+            raise Refused(f"{_refusal(error.answer)} (HTTP {error.answer.status_code})") from None
+        except requests.RequestException as error:
+            raise Refused(f"The gateway at {self.url}/ is away ({type(error).__name__}). The job goes on.") from error
+
+    def ended(self, job_id: str) -> JobDict:
+        """The job once the store knows its end, too."""
+        while (job := self.job(job_id))["state"] not in FINAL_STATES:
             time.sleep(POLL_S)
+        return job
+
+
+def _refusal(answer: requests.Response) -> str:
+    try:
+        body = answer.json()
+    except ValueError:
+        return answer.text[:200]
+    return str(body.get("error", body) if isinstance(body, dict) else body)
 
 
 def submit(client: GatewayClient, body: bytes, *, wait: bool, as_json: bool) -> int:
@@ -81,21 +95,27 @@ def follow_job(url: str, job_id: str, key: str, console: Console) -> JobDict:
 def follow(client: GatewayClient, job_id: str, console: Console) -> JobDict:
     """Shows a progress bar until the job has ended; gives the ended job."""
     columns = (TextColumn("{task.description}", justify="left"), BarColumn(), TextColumn("{task.fields[note]}"))
-    job: JobDict = {}
     with Progress(*columns, console=console) as progress:
-        bar = progress.add_task("waiting", total=100, note="")
-        for job in client.until_final(job_id):
-            _move(progress, bar, job)
-    return job
+        bar = progress.add_task("waiting", total=None, note="")
+        for event in client.events(job_id):
+            told, state = event_stream.progress(event), event_stream.state(event)
+            if told:
+                _move(progress, bar, told)
+            elif state:
+                progress.update(bar, description=state, note="")
+        progress.update(bar, total=100, completed=100)
+    return client.ended(job_id)
 
 
-def _move(progress: Progress, bar: TaskID, job: JobDict) -> None:
-    told = job.get("progress") or {}
-    done = job["state"] in FINAL_STATES
-    percent = 100 if done else told.get("percent")
+def _move(progress: Progress, bar: TaskID, told: JobDict) -> None:
+    rows, total, percent = told.get("rows"), told.get("rows_total"), told.get("percent")
+    if isinstance(rows, int) and isinstance(total, int) and total:
+        percent = 100 * rows / total
     note = ", ".join(f"{value:,} {key}" for key, value in told.items() if key in ("rows", "bytes") and isinstance(value, int))
-    stage = job["state"] if done else told.get("stage") or job["state"]
-    progress.update(bar, description=str(stage), completed=percent or 0, total=None if percent is None else 100, note=note)
+    known = isinstance(percent, int | float)
+    progress.update(
+        bar, description=str(told["stage"]), completed=percent if known else 0, total=100 if known else None, note=note
+    )
 
 
 def status(client: GatewayClient, job_id: str | None, state: str | None, limit: int, *, as_json: bool) -> int:
@@ -110,29 +130,33 @@ def status(client: GatewayClient, job_id: str | None, state: str | None, limit: 
 
 
 def logs(client: GatewayClient, job_id: str, *, follow: bool, as_json: bool) -> int:
-    shown = 0
-    job: JobDict = {}
-    for job in client.until_final(job_id) if follow else [client.job(job_id)]:
-        for entry in job["logs"][shown:]:
-            line = json.dumps(entry) if as_json else f"{entry['timestamp'][:19]}  {entry['level']:7}  {entry['message']}"
-            print(line, flush=True)
-        shown = len(job["logs"])
-    return _exit_status(job)
+    """The log so far; with *follow* what comes, too, until the job has ended."""
+    console = wide_console()
+    entries = map(event_stream.log_line, client.events(job_id)) if follow else client.job(job_id)["logs"]
+    for entry in filter(None, entries):
+        print(json.dumps(entry, ensure_ascii=False), flush=True) if as_json else _print_line(console, entry)
+    return _exit_status(client.ended(job_id) if follow else client.job(job_id))
 
 
-def cancel(client: GatewayClient, job_id: str) -> int:
-    client.call("POST", f"/job/{job_id}/cancel")
-    print(f"{job_id} is being cancelled")
+def _print_line(console: Console, entry: JobDict) -> None:
+    text = f"{entry['timestamp'][:19]}  {entry['level']:7}  {entry['message']}"
+    console.print(text, style=LEVEL_STYLES.get(entry["level"], ""), highlight=False, markup=False, soft_wrap=True)
+
+
+def cancel(client: GatewayClient, job_id: str, *, as_json: bool) -> int:
+    answer = client.call("POST", f"/job/{job_id}/cancel")
+    _print(answer) if as_json else print(f"{job_id} is being cancelled")
     return 0
 
 
-def resubmit(client: GatewayClient, job_ids: Sequence[str], state: str | None) -> int:
+def resubmit(client: GatewayClient, job_ids: Sequence[str], state: str | None, *, as_json: bool) -> int:
     if not job_ids and state:
         listed = client.call("GET", "/job", params={"_status": state, "_limit": 1000})
         job_ids = [path.rpartition("/")[2] for path in listed["list"]]
     for job_id in job_ids:
         job = client.call("POST", f"/job/{job_id}/resubmit")
-        print(f"{job_id} runs again as {job['job_id']}")
+        again = {"job_id": job_id, "runs_again_as": job["job_id"]}
+        print(json.dumps(again) if as_json else f"{job_id} runs again as {job['job_id']}", flush=True)
     if not job_ids:
         print("No job to run again.", file=sys.stderr)
     return 0 if job_ids else 1
@@ -164,19 +188,25 @@ def error_text(job: JobDict) -> str:
 
 
 def _show_job(job: JobDict) -> None:
-    console = Console()
+    console = wide_console()
     for key in ("job_id", "job_type", "state", "requested_timestamp", "finished_timestamp", "metadata", "callback"):
         console.print(f"[bold]{key:20}[/bold] {job.get(key)}", highlight=False)
     if job.get("error"):
         console.print(f"{'error':20} {error_text(job)}", style="red", highlight=False)
     for entry in job["logs"]:
-        console.print(f"  {entry['timestamp'][:19]}  {entry['level']:7}  {entry['message']}", highlight=False, markup=False)
+        _print_line(console, entry)
 
 
 def _show_jobs(jobs: Sequence[JobDict]) -> None:
-    table = Table("job", "type", "state", "requested", "resource", "error")
+    table = Table(Column("job", no_wrap=True), "type", "state", "requested", "resource", "error")
     for job in jobs:
         resource = str(job["metadata"].get("resource_id", ""))
         error = error_text(job)[:60] if job.get("error") else ""
         table.add_row(job["job_id"], job["job_type"], job["state"], job["requested_timestamp"][:19], resource, error)
-    Console().print(table)
+    wide_console().print(table)
+
+
+def wide_console() -> Console:
+    """For tables: as wide as the terminal; into a file or a pipe wide enough that nothing is cut."""
+    console = Console()
+    return console if console.is_terminal else Console(width=NO_TERMINAL_WIDTH)

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from click.shell_completion import ShellComplete
 from click.testing import CliRunner, Result
 
 import datapusher
@@ -28,7 +29,7 @@ class Run:
 def test_help_lists_every_command(run: Run) -> None:
     shown = run("--help").output
     for command in ("up", "gateway", "worker", "recorder", "demo", "inspect", "submit", "status", "logs", "cancel", "resubmit",
-                    "dead", "topology", "doctor", "load", "settings"):  # fmt: skip
+                    "dead", "topology", "doctor", "load", "settings", "completion"):  # fmt: skip
         assert f"\n  {command} " in shown
 
 
@@ -120,3 +121,23 @@ def test_inspect_tells_as_json_that_a_server_is_away(run: Run) -> None:
 
 def test_settings_shows_no_secret(run: Run) -> None:
     assert "sesame" not in run("settings", "--json", DATAPUSHER_SECRET_KEY="sesame").output
+
+
+def test_a_shell_learns_to_complete_the_words_of_the_command(run: Run) -> None:
+    for shell in ("zsh", "fish"):
+        assert "_DATAPUSHER_COMPLETE" in run("completion", shell).output
+    complete = ShellComplete(datapusher.main, {}, "datapusher", "_DATAPUSHER_COMPLETE").get_completions
+    assert [item.value for item in complete(["resubmit", "--state"], "er")] == ["error"]
+
+
+def test_resubmit_asks_for_jobs_and_a_wrong_state_is_named(run: Run) -> None:
+    assert run("resubmit").exit_code == 2
+    wrong = run("status", "--state", "broken")
+    assert wrong.exit_code == 2 and "'cancelled'" in wrong.output
+
+
+def test_what_is_not_printed_to_a_terminal_has_no_colours(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "people.csv"
+    file.write_bytes(MESSY)
+    for words in (("doctor",), ("inspect", str(file)), ("settings",), ("dead", "list"), ("--help",)):
+        assert "\x1b" not in run(*words).output, words
