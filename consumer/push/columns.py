@@ -69,7 +69,7 @@ def _column(plan: Plan, position: int, name: Name, rich: str, decision: Decision
         nulls=rows - evidence.values + counted, null_tokens=counted, tokens=tuple(tokens),
         decimal_mark=rule.mark if rule else ".", grouping=rule.grouping if rule else "",
         fits_bigint=rich == "integer" and evidence.small_integers, layout=layout, forced=position in plan.forced,
-        why_text=decision.why_text, notes=(*decision.notes, *token_notes(tokens)),
+        why_text=decision.why_text, notes=(*decision.notes, *token_notes(tokens, evidence.token_row)),
     )  # fmt: skip
 
 

@@ -153,8 +153,9 @@ def shown(value: str) -> str:
     return repr(value if len(value) <= _SHOWN_CHARACTERS else value[: _SHOWN_CHARACTERS - 1] + "…")
 
 
-def token_notes(tokens: Mapping[str, int]) -> tuple[str, ...]:
+def token_notes(tokens: Mapping[str, int], first: int | None) -> tuple[str, ...]:
+    """*first* is the number of the first row with one."""
     if not tokens:
         return ()
     seen = ", ".join(f"{token} ({count:,})" for token, count in sorted(tokens.items(), key=lambda one: -one[1]))
-    return (f"counted as NULL: {seen}",)
+    return (f"counted as NULL: {seen}" + (f"; the first in row {first:,}" if first else ""),)

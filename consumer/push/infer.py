@@ -54,6 +54,7 @@ class Evidence:
     candidates: dict[str, Candidate]
     values: int = 0  #: cells that are not empty
     tokens: Counter[str] = field(default_factory=Counter)  #: null tokens seen, as far as any rule needed them
+    token_row: int | None = None  #: number of the first row with one
     small_integers: bool = True
     meridiem: bool = False
     offset: bool = False
@@ -265,6 +266,8 @@ class _Step:
         """The values that are no null tokens; the tokens are counted when this is first asked for."""
         if self._typed is None:
             known = self.indexed["value"].is_in(list(self.trial.tokens))
+            if self.evidence.token_row is None and known.any():
+                self.evidence.token_row = self.rows[int(self.indexed["index"].filter(known)[0])]
             for token, count in self.indexed["value"].filter(known).value_counts().iter_rows():
                 self.evidence.tokens[token] += count
             self._typed = self.indexed.filter(~known)

@@ -1,6 +1,6 @@
 """Rows on their way into a batch: cells trimmed, empty ones NULL, in Arrow's and in Polars' form."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -34,6 +34,11 @@ class Part:
         indices = keep.arg_true().to_list()
         numbers = [int(self.numbers[index]) for index in indices]
         return Part(self.frame.filter(keep), self.cells.take(pa.array(indices, pa.int64())), numbers)
+
+    def replaced(self) -> Iterator[int]:
+        """Numbers of the rows with characters that stand for undecodable bytes."""
+        marked = self.frame.select(pl.any_horizontal(pl.all().str.contains("\ufffd", literal=True))).to_series()
+        return (self.numbers[index] for index in marked.fill_null(False).arg_true())
 
     def head(self, rows: int) -> "Part":
         return Part(self.frame.head(rows), self.cells.slice(0, rows), self.numbers[:rows])

@@ -1,7 +1,7 @@
 """A table while it is read: cells cleaned, forced types enforced, types inferred, batch by batch."""
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -16,7 +16,7 @@ from consumer.push.part import Part
 from consumer.push.profiler import Profiler
 from consumer.push.readers.tolerant import Parsed
 from consumer.push.rules import Rule, forced_rule
-from consumer.push.table import Batch, Column, Heading, Tally
+from consumer.push.table import KEPT_PLACES, Batch, Column, Heading, Short, Tally
 from schemas.errors import FileError
 
 T = TypeVar("T")
@@ -28,11 +28,7 @@ class Reader(Protocol):
     heading: Heading
     names: list[Name]
 
-    def pieces(self, tally: Tally, short: "Short", prepare: Callable[[Parsed], T]) -> Iterator[T]: ...
-
-
-class Short(Protocol):
-    def __call__(self, cells: int, rows: int, /) -> None: ...
+    def pieces(self, tally: Tally, short: Short, prepare: Callable[[Parsed], T]) -> Iterator[T]: ...
 
 
 @dataclass(frozen=True)
@@ -104,7 +100,7 @@ class ReadTable:
     def batches(self) -> Iterator[Batch]:
         self._tally, self._columns = Tally(), None
         rules = self._forced_rules()
-        tally, short = self._tally, Counter[int]()
+        tally, short = self._tally, ShortRows()
         profiler = Profiler(self.heading.width) if self._options.profile else None
         inference = Inference(self._trial, self._not_free(), self.heading.width)
         given_numbers = {p for p, rich in self._wishes.given.items() if rich in ("integer", "decimal")}
@@ -116,7 +112,8 @@ class ReadTable:
         plan = Plan(self.heading, tuple(self._reader.names), self._options, self._wishes.forced, self._wishes.given, rules)
         self._columns = finish(plan, inference.evidence, tally.rows, profiler)
         last = max((one.position for one in self._columns), default=0)
-        tally.padded = sum(rows for cells, rows in short.items() if cells <= last)
+        tally.padded = short.up_to(last)
+        tally.note("padded", short.places_up_to(last))
         self._check_rejects()
 
     # ------------------------------------------------------------------------------------------------ forced columns
@@ -140,28 +137,25 @@ class ReadTable:
     def _best_rules(self, unclear: Mapping[int, str]) -> dict[int, Rule]:
         rich: dict[int, str | None] = {**self._not_free(), **unclear}
         inference = Inference(self._trial, rich, self.heading.width)
-        for frame, batch in self._clean(Tally(), Counter(), {}):
+        for frame, batch in self._clean(Tally(), ShortRows(), {}):
             inference.add(frame, batch.row_numbers)
         proofs = Proofs.of(inference.evidence)
         return {p: best_of_forced(inference.evidence[p], self._options, proofs) for p in unclear}
 
     # ---------------------------------------------------------------------------------------------------- one batch
 
-    def _clean(
-        self, tally: Tally, short: Counter[int], rules: Mapping[int, Rule | None]
-    ) -> Iterator[tuple[pl.DataFrame, Batch]]:
+    def _clean(self, tally: Tally, short: Short, rules: Mapping[int, Rule | None]) -> Iterator[tuple[pl.DataFrame, Batch]]:
         """Batches of accepted rows, as Polars and as Arrow."""
         blanks = Blanks(self._is_sheet)
-
-        def count_short(cells: int, rows: int) -> None:
-            short[cells] += rows
 
         def prepare(piece: Parsed) -> tuple[Part, pl.Series | None]:
             part = Part.of(piece, self._wishes.unstripped)
             return part, filled_rows(part.frame)
 
-        for part, filled in self._reader.pieces(tally, count_short, prepare):
-            tally.blank_skipped += blanks.skipped(filled, len(part.frame))
+        for part, filled in self._reader.pieces(tally, short, prepare):
+            blanks.skip(filled, part.numbers, tally)
+            if tally.undecodable:
+                tally.note("undecodable", part.replaced())
             if filled is not None:
                 part = part.where(filled)
             for position, rule in rules.items():
@@ -196,7 +190,7 @@ class ReadTable:
         for index in (~fits).arg_true().to_list():
             reason = f"{shown(str(column[index]))} in the column {name} is no {kind.ckan or kind.rich}"
             text = (self.heading.delimiter or "\t").join(one or "" for one in part.frame.row(index))
-            tally.reject(int(part.numbers[index]), reason, text)
+            tally.reject(int(part.numbers[index]), reason, text, name)
         return part.where(fits)
 
     def _check_rejects(self) -> None:
@@ -220,17 +214,48 @@ class Blanks:
     """Counts blank rows; in a sheet those below the last data are no rows."""
 
     def __init__(self, is_sheet: bool) -> None:
-        self._is_sheet, self._pending = is_sheet, 0
+        self._is_sheet = is_sheet
+        self._pending, self._places = 0, list[int]()  # at the end so far
 
-    def skipped(self, filled: pl.Series | None, rows: int) -> int:
-        """How many blank rows are now known to be skipped ones. *filled* as filled_rows gives it for *rows* rows."""
-        blank = 0 if filled is None else int((~filled).sum())
-        tail = trailing_blank(filled) if self._is_sheet and filled is not None else 0
-        if tail == rows:
-            self._pending += tail
-            return 0
-        known, self._pending = self._pending + blank - tail, tail
-        return known
+    def skip(self, filled: pl.Series | None, numbers: Sequence[int], tally: Tally) -> None:
+        """Counts the blank rows that are now known to be skipped ones. *filled* as filled_rows gives it for the rows of
+        these *numbers*."""
+        if filled is None:
+            return self._settle(tally)
+        blank = (~filled).arg_true().to_list()
+        tail = trailing_blank(filled) if self._is_sheet else 0
+        inner = len(blank) - tail
+        if tail < len(filled):
+            self._settle(tally)
+            tally.blank_skipped += inner
+            tally.note("blank_skipped", (numbers[index] for index in blank[:inner]))
+        self._pending += tail
+        self._places += [numbers[index] for index in blank[inner : inner + KEPT_PLACES]]
+
+    def _settle(self, tally: Tally) -> None:
+        tally.blank_skipped += self._pending
+        tally.note("blank_skipped", self._places)
+        self._pending, self._places = 0, []
+
+
+class ShortRows:
+    """Rows that ended before the table's last column, by the number of their cells: which of the last columns are kept is
+    known at the end only."""
+
+    def __init__(self) -> None:
+        self._rows = Counter[int]()
+        self._places: defaultdict[int, list[int]] = defaultdict(list)
+
+    def __call__(self, cells: int, rows: int, places: Sequence[int], /) -> None:
+        self._rows[cells] += rows
+        self._places[cells] = sorted([*self._places[cells], *places])[:KEPT_PLACES]
+
+    def up_to(self, last: int) -> int:
+        """How many rows have no more than *last* cells."""
+        return sum(rows for cells, rows in self._rows.items() if cells <= last)
+
+    def places_up_to(self, last: int) -> list[int]:
+        return sorted(place for cells, places in self._places.items() if cells <= last for place in places)
 
 
 def filled_rows(frame: pl.DataFrame) -> pl.Series | None:

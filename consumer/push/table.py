@@ -267,6 +267,12 @@ class Tally:
             self.row_numbers[what] = sorted({*self.row_numbers.get(what, ()), *few})[:KEPT_PLACES]
 
 
+class Short(Protocol):
+    """Told of short rows: how many *cells* they have, how many *rows* there are of it, and the numbers of the first ones."""
+
+    def __call__(self, cells: int, rows: int, places: Sequence[int], /) -> None: ...
+
+
 class Table(Protocol):
     """A file on its way into a table (made by read.read)."""
 

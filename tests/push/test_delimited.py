@@ -7,6 +7,7 @@ import pytest
 
 from consumer.push.options import Options
 from consumer.push.read import read
+from consumer.push.readers.delimited import Way
 from consumer.push.table import DelimitedText, Table
 from schemas.errors import FileError
 from tests.push.reading import became, refused
@@ -29,6 +30,17 @@ def test_rejects_tell_line_reason_and_text(tmp_path: Path) -> None:
     tally = table_of(path, max_rejects="50%").tally
     assert [(one.row, one.text) for one in tally.rejects] == [(5, "3,4,5")]
     assert (tally.rows, tally.blank_skipped) == (2, 1)
+
+
+@pytest.mark.parametrize("way", ["fast", "tolerant"])
+def test_what_was_put_right_is_told_with_its_rows(tmp_path: Path, way: Way) -> None:
+    path = written(tmp_path, b"a,b,c\n1,2,3\n\n4,5\n , ,\n6\n7,\xff,8\nNA,9,9\n")
+    options = Options.parse({"encoding": "utf-8", "encoding_errors": "replace"})
+    table = read(DelimitedText(path), options, way=way)
+    list(table.batches())
+
+    assert table.tally.row_numbers == {"blank_skipped": [3, 5], "padded": [4, 6], "undecodable": [7]}
+    assert table.columns[0].notes == ("counted as NULL: NA (1); the first in row 8",)
 
 
 def test_batches_tell_the_line_of_every_row(tmp_path: Path) -> None:

@@ -137,6 +137,7 @@ def test_forced_type_rejects_the_rows_that_do_not_fit(tmp_path: Path) -> None:
     path = file_of(tmp_path, "31/12/2024", "soon", "01/02/2024", "NA")
     facts = became(path, types={"v": "timestamp"}, max_rejects=1)
     assert (facts["rows"], facts["rejected"]) == (3, 1)
+    assert [(one["row"], one["column"]) for one in facts["rejects"]] == [(3, "v")]
     assert [row[1] for row in facts["data"]] == ["2024-12-31T00:00:00", "2024-02-01T00:00:00", None]
 
 

@@ -94,11 +94,11 @@ def _ends_cell(byte: npt.NDArray[np.uint8], delimiter: int) -> npt.NDArray[np.bo
 
 @dataclass(frozen=True)
 class Lines:
-    """Records of a regular block: 0-based line of each one's start, blank ones left out; how many *blank* ones there
-    are, and how many line breaks the block has."""
+    """Records of a regular block: 0-based line of each one's start, blank ones left out; the lines of the *blank* ones, and
+    how many line breaks the block has."""
 
     starts: npt.NDArray[np.int64]
-    blank: int
+    blank: npt.NDArray[np.int64]
     breaks: int
 
 
@@ -114,8 +114,7 @@ def lines(data: bytes, quote: str | None) -> Lines:
     stops = np.concatenate((ends[outside], [len(data)]))
     line = np.concatenate(([0], numbers + 1))
     filled = starts < stops
-    blank = int((~filled[:-1]).sum())
-    return Lines(line[filled], blank, len(ends))
+    return Lines(line[filled], line[:-1][~filled[:-1]], len(ends))
 
 
 def _line_ends(data: bytes) -> tuple[Places, Places]:

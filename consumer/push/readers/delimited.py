@@ -25,7 +25,7 @@ from consumer.push.readers.dialect import separator_line, sniff
 from consumer.push.readers.encoding import Encoding, find_encoding, utf8_blocks
 from consumer.push.readers.scan import Dialect, Record, count_lines, scan
 from consumer.push.readers.tolerant import RECORD_BYTES, Parsed, read_records, read_regular
-from consumer.push.table import DelimitedText, Heading, Tally
+from consumer.push.table import KEPT_PLACES, DelimitedText, Heading, Short, Tally
 from schemas.errors import FileError
 
 #: Bytes of text that are read, typed and handed on together.
@@ -117,9 +117,9 @@ class DelimitedReader:
 
     # ------------------------------------------------------------------------------------------------------ the rows
 
-    def pieces(self, tally: Tally, short: Callable[[int, int], None], prepare: Callable[[Parsed], T]) -> Iterator[T]:
+    def pieces(self, tally: Tally, short: Short, prepare: Callable[[Parsed], T]) -> Iterator[T]:
         """The rows block by block, each through *prepare*, which is called in other threads. Counts into *tally* what it
-        finds, and calls short(cells, rows) for padded rows."""
+        finds, and calls *short* for padded rows."""
 
         def work(task: Callable[[], Parsed]) -> tuple[Parsed, T]:
             parsed = task()
@@ -223,20 +223,22 @@ def read_fast(data: memoryview, line: int, piece: blocks.Cut, dialect: Dialect, 
     found = blocks.lines(bytes(data), dialect.quote)
     if len(found.starts) != table.num_rows:
         return None
-    return Parsed(cells, array("q", (line + found.starts).tobytes()), found.blank)
+    few = [line + int(one) for one in found.blank[:KEPT_PLACES]]
+    return Parsed(cells, array("q", (line + found.starts).tobytes()), len(found.blank), blank_rows=few)
 
 
 def record_batch_of(table: pa.Table) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays([pa.array([], one.type) for one in table.columns], names=table.column_names)
 
 
-def _counted(parsed: Parsed, prepared: T, tally: Tally, short: Callable[[int, int], None]) -> T:
+def _counted(parsed: Parsed, prepared: T, tally: Tally, short: Short) -> T:
     tally.blank_skipped += parsed.blank
+    tally.note("blank_skipped", parsed.blank_rows)
     for reject in parsed.rejects:
         tally.reject(reject.row, reject.reason, reject.text)
     tally.rejected += parsed.rejected - len(parsed.rejects)
     for cells, rows in parsed.short.items():
-        short(cells, rows)
+        short(cells, rows, parsed.short_rows[cells])
     return prepared
 
 

@@ -7,8 +7,8 @@ is skipped (tables.md §5). Everything here works on one block, so that a single
 import csv
 import io
 from array import array
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -19,7 +19,7 @@ from csvkit.cleanup import RowChecker
 
 from consumer.push.header import WHITESPACE
 from consumer.push.readers.scan import Dialect, Record
-from consumer.push.table import KEPT_REJECTS, REJECT_TEXT_CHARACTERS, Reject
+from consumer.push.table import KEPT_PLACES, KEPT_REJECTS, REJECT_TEXT_CHARACTERS, Reject
 
 #: A record of more bytes is not read: PostgreSQL could hardly store it, and it would take the worker's memory.
 RECORD_BYTES = 16 << 20
@@ -33,7 +33,8 @@ NEVER_CLOSED = "a quote opens in it that is never closed"
 @dataclass(frozen=True)
 class Parsed:
     """Rows of one block, all of the table's width; empty cells are NULL or "". *short* counts padded rows by the number
-    of cells they had. *rejected* counts all, *rejects* holds the first ones."""
+    of cells they had. *rejected* counts all, *rejects* holds the first ones; *blank_rows* and *short_rows* have the
+    numbers of the first rows that were counted."""
 
     cells: pa.RecordBatch
     row_numbers: Sequence[int]
@@ -41,6 +42,8 @@ class Parsed:
     short: Counter[int] = field(default_factory=Counter)
     rejected: int = 0
     rejects: tuple[Reject, ...] = ()
+    blank_rows: Sequence[int] = ()
+    short_rows: Mapping[int, Sequence[int]] = field(default_factory=dict)
 
 
 def record_batch(columns: Iterable[pa.Array]) -> pa.RecordBatch:
@@ -58,7 +61,9 @@ class Collector:
         self.batches: list[pa.RecordBatch] = []
         self.numbers = array("q")
         self.blank = 0
+        self.blank_rows: list[int] = []
         self.short: Counter[int] = Counter()
+        self.short_rows: defaultdict[int, list[int]] = defaultdict(list)
         self.rejected = 0
         self.rejects: list[Reject] = []
 
@@ -66,8 +71,10 @@ class Collector:
         """A row of the wrong width that starts on line *number*; *text* as it is in the file."""
         if not self._filled(row):
             self.blank += 1
+            _keep_place(self.blank_rows, number)
         elif len(row) < self.width:
             self.short[len(row)] += 1
+            _keep_place(self.short_rows[len(row)], number)
             self.keep(row + [""] * (self.width - len(row)), number)
         elif self._filled(row[self.width :]):
             self.reject(number, f"it has {len(row):,} cells where the header has {self.width:,}", text)
@@ -104,7 +111,14 @@ class Collector:
         self.flush()
         cells = pa.Table.from_batches(self.batches).combine_chunks().to_batches()
         cells = cells[0] if cells else self.batches[0]
-        return Parsed(cells, self.numbers, self.blank, self.short, self.rejected, tuple(self.rejects))
+        return Parsed(
+            cells, self.numbers, self.blank, self.short, self.rejected, tuple(self.rejects), self.blank_rows, self.short_rows
+        )
+
+
+def _keep_place(places: list[int], number: int) -> None:
+    if len(places) < KEPT_PLACES:
+        places.append(number)
 
 
 def read_regular(data: bytes, line: int, dialect: Dialect, width: int, strip: bool, *, spanning: bool = True) -> Parsed:
