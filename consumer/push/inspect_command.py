@@ -38,7 +38,8 @@ def run_inspect(
         try:
             path, hints = _file(settings, source, declared, Path(folder) / "file")
             said = {**settings.option_defaults(), **options_in(options)}
-            facts = inspect(path, options=said, hints=hints, data=rows, limits=UnpackLimits.of(settings))
+            with Console(stderr=True).status(f"reading {path.name if path.parent != Path(folder) else source}"):
+                facts = inspect(path, options=said, hints=hints, data=rows, limits=UnpackLimits.of(settings))
         except JobError as error:
             facts = {"error": error.code, **error.as_dict()}
         except Transient as error:
