@@ -39,8 +39,9 @@ docs: $(VENV)/dev.done ## write the generated pages of docs/ anew, and build the
 screenshots: $(VENV)/dev.done ## take the pictures of the dashboard anew (needs Chromium)
 	@$(BIN)/python docs/screenshots.py
 
-bench: $(VENV)/dev.done ## all benchmarks, as ratios measured side by side; results in bench/results.json
+bench: $(VENV)/dev.done ## all benchmarks, as ratios measured side by side; results in bench/results.json and docs/sizing.md
 	@$(BIN)/python -m bench
+	@$(BIN)/python -m docs.generator
 
 lock: $(VENV)/tools.done ## pin what setup.py asks for, with hashes, in deploy/requirements.lock
 	@$(VENV)/tools/bin/uv pip compile setup.py --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate \

@@ -9,7 +9,7 @@ import pytest
 import datapusher
 from consumer.push.fetch import ONLY_THESE_SCHEMES
 from consumer.push.options import Options
-from docs.generator.pages import DOCS, PAGES
+from docs.generator.pages import DOCS, MEASURED, PAGES
 from gateway.legacy import UNDELIVERED
 from schemas.messages import Kind
 from schemas.settings import rows_of_table
@@ -21,6 +21,13 @@ ROOT = Path(__file__).parents[2]
 def test_a_generated_page_says_what_the_code_says(name: str) -> None:
     """Every setting, command, option, route and event has its place in one of them."""
     assert (DOCS / name).read_text() == PAGES[name](), "run `make docs`"
+
+
+@pytest.mark.parametrize("name", MEASURED)
+def test_a_page_of_measurements_says_what_the_code_says_but_for_the_figures(name: str) -> None:
+    written, now = ((text.partition("## Measured")[0], text) for text in ((DOCS / name).read_text(), MEASURED[name]()))
+    assert written[0] == now[0], "run `make docs`"
+    assert re.search(r"\| \d", written[1]) and "processors" in written[1]
 
 
 def test_every_variable_in_the_docs_is_a_setting() -> None:
