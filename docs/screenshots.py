@@ -86,13 +86,17 @@ def main() -> None:
 # ------------------------------------------------------------------------------------------------------------ pictures
 
 
-def _picture(place: str, width: int = 1200, height: int = 800, *, dark: bool = False, whole: bool = False) -> "Take":
-    """A picture of a page, *place* with the scene's ids in braces."""
+def _picture(
+    place: str, width: int = 1200, height: int = 800, *, dark: bool = False, whole: bool = False, opened: str = ""
+) -> "Take":
+    """A picture of a page, *place* with the scene's ids in braces; the first fold that says *opened* is open."""
 
     def take(browser: Browser, scene: Scene, path: Path) -> None:
         page = _page(browser, scene, width, height, dark)
         page.goto(scene.service.url + "ui/" + place.format_map(vars(scene)))
         page.wait_for_timeout(1500)  # until the page has heard of the job's progress
+        if opened:
+            page.click(f"summary:has-text('{opened}') >> nth=0")
         page.screenshot(path=path, full_page=whole)
         page.context.close()
 
@@ -125,8 +129,8 @@ PICTURES: dict[str, Take] = {
     "job-running": _picture("job/{running}", height=1000),
     "job-running-phone": _picture("job/{running}", 390, 844, dark=True),
     "job-failed": _picture("job/{failed}", height=1250),
-    "job-complete": _picture("job/{complete}", height=1500),
-    "dead-letters": _picture("dead", height=900),
+    "job-complete": _picture("job/{complete}", whole=True),
+    "dead-letters": _picture("dead", height=1000, opened="Message body"),
     "resource": _picture("resource?id={resource}", height=900),
 }
 
@@ -151,18 +155,18 @@ def _scene() -> Iterator[Scene]:
 
 def _filled(service: Service, ckan: Sandbox, store: Path, resource: str) -> Scene:
     """Traffic of every kind, while it goes on."""
-    ckan.fail("datapusher_hook", 500, times=4)
+    ckan.fail("datapusher_hook", 500, times=2)
     failed = _load(ckan, "trees.csv", _ragged(400, every=3))
+    wait_until(lambda: (service.job(failed)["callback"] or {}).get("state") == "dead", "its callback is given up")
     complete = _load(ckan, "trees.csv", _ragged(4000, every=500))
-    for job_id in (failed, complete):
-        service.ended(job_id)
+    service.ended(complete)
     _bury(store)
-    ckan.fail("datastore_upsert", None, times=100_000, delay_s=1.0)
+    ckan.fail("datastore_upsert", None, times=100_000, delay_s=3.0)
     running = _load(ckan, "wildlife-strikes.csv", WILDLIFE)
-    for number in range(12):
+    for number in range(40):
         _load(ckan, f"traffic-{number}.csv", WILDLIFE)
     wait_until(lambda: service.job(running)["progress"] is not None, "the job runs")
-    time.sleep(8)
+    time.sleep(15)
     return Scene(service, ckan, running, failed, complete, resource)
 
 

@@ -153,3 +153,13 @@ def test_secrets_in_metadata_are_masked(ui: Visitor) -> None:
     assert "f.csv" in page.text
     for secret in ("p4ss", "t0p", "k3y", "pw1", "a-token"):
         assert secret not in page.html
+
+
+def test_a_table_that_ckan_does_not_know_of_says_why_and_what_to_do(ui: Visitor, recording: Recording) -> None:
+    job_id = ui.gateway.accepted()["job_id"]
+    recording.end(job_id)
+    callback = {"state": "dead", "attempts": 7, "last_error": "http://ckan/hook answered 403", "status": 403}
+    recording.change(job_id, error={"message": "Process completed but unable to post to result_url"}, callback=callback)
+    page = ui.page(f"/job/{job_id}")
+    assert "The table is loaded. The last try to tell CKAN: http://ckan/hook answered 403." in page.text
+    assert "does not know that it is complete" in page.text and "Tell it again" in page.text
