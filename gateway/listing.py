@@ -14,8 +14,8 @@ from gateway.submission import Refused
 MAX_LISTED = 1000
 #: More jobs than any installation has; PostgreSQL takes no number without end.
 MAX_OFFSET = 2**31 - 1
-#: Some 2,700 years; datetime ends not much later.
-MAX_DAYS = 1_000_000
+#: Some 270 years: no job is older, and a date of the year 0 is none.
+MAX_DAYS = 100_000
 MAX_FILTERS = 20
 
 

@@ -95,7 +95,7 @@ def test_what_changes_something_answers_as_documented(gateway: GatewayThread) ->
         check(gateway.post(None, "/job/mine/resubmit", headers=key), "/job/{job_id}/resubmit")
         check(gateway.post(None, "/job/mine/cancel", headers=key), "/job/{job_id}/cancel")
         check(gateway.delete("/job/mine"), "/job/{job_id}")
-    for query in ("", "?days=x"):
+    for query in ("", "?days=x", "?days=100000", "?days=100001", f"?days={10**30}"):
         check(gateway.delete(f"/job{query}"), "/job")
 
 
