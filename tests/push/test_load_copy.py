@@ -1,5 +1,8 @@
 """The COPY loader in mode replace: what a new table is like, and what fails."""
 
+from typing import Any
+
+import psycopg2
 import pytest
 
 from consumer.push.datastore_schema import index_name
@@ -8,7 +11,7 @@ from consumer.push.load_copy import CopyLoader, sweep
 from consumer.report import Report, logging_outlet
 from schemas.errors import FileError, JobError, Postponed, Transient
 from tests.push.copying import NAMES_AND_AGES, PEOPLE, RID, ROWS, T, content, load, people
-from tests.push.datastore_database import READER, Datastore, MadeTable, text_column
+from tests.push.datastore_database import READER, Datastore, MadeTable, number_column, text_column
 
 
 def test_a_new_table_has_the_files_rows_in_order(ds: Datastore) -> None:
@@ -155,3 +158,35 @@ def test_leftovers_are_swept_when_they_are_old(ds: Datastore) -> None:
     ds.run("CREATE TABLE _stg_1000000000_ab (a text); CREATE TABLE _stg_9999999999_ab (a text); CREATE TABLE _stg_x (a text)")
     assert sweep(ds.url) == ["_stg_1000000000_ab"]
     assert ds.leftovers() == ["_stg_9999999999_ab", "_stg_x"] or set(ds.leftovers()) == {"_stg_9999999999_ab", "_stg_x"}
+
+
+def test_a_pooled_connection_is_handed_on_as_it_was(old: Datastore, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[Any] = []
+
+    class Pooled(psycopg2.extensions.connection):
+        def close(self) -> None:
+            kept.append(self)
+
+    connect = psycopg2.connect
+    monkeypatch.setattr(psycopg2, "connect", lambda *args, **names: connect(*args, connection_factory=Pooled, **names))
+    load(old, people(), primary_key=("name",))
+    monkeypatch.undo()
+    (connection,) = kept
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT name FROM pg_settings WHERE source = 'session'")
+        changed = [name for (name,) in cursor.fetchall()]
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'advisory'")
+        locks = cursor.fetchone()
+    psycopg2.extensions.connection.close(connection)
+    assert (changed, locks) == ([], (0,))
+
+
+@pytest.mark.parametrize("name", ["größe %s", "it's (a) :name", "SELECT", "列" * 21, 'say \\ "no"'])
+def test_a_column_may_have_any_name_that_ckan_allows_and_others_too(old: Datastore, name: str) -> None:
+    columns = (text_column(0, name), number_column(1, "age"))
+    load(old, MadeTable(columns, [["x", "1"]]), indexes=((name,),))
+    load(old, MadeTable(columns, [["y", "2"]]))
+    shown = name.replace('"', '""').replace("%", "%%")
+    assert old.rows(f'SELECT "{shown}" FROM {T} WHERE age = %s', 2) == [("y",)]
+    indexed = "SELECT count(*) FROM pg_indexes WHERE tablename = %s AND indexname = %s"
+    assert old.value(indexed, RID, index_name(RID, '"' + name.replace('"', '""') + '"')) == 1
