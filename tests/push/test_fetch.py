@@ -272,12 +272,3 @@ def test_a_server_whose_etag_is_the_known_md5_need_not_send_the_file(server: Fil
         fetch(server.url("/r"), tmp_path / "body", settings(), known_md5="0cc175b9c0f1b6a831c399e269772661")
 
     assert server.asked[-1][1]["If-None-Match"] == '"0cc175b9c0f1b6a831c399e269772661"'
-
-
-def test_a_304_that_nobody_asked_for_is_an_error(server: FileServer, tmp_path: Path) -> None:
-    server.answers["/file.csv"] = Answer(status=304)
-
-    with pytest.raises(JobError, match="304"):
-        fetch(server.url(), tmp_path / "body", settings())
-
-    assert "If-None-Match" not in server.asked[0][1]
