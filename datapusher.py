@@ -84,10 +84,11 @@ class Installation:
 
         return Watch(tracer=start_tracing(os.environ, self.role))
 
-    def bus(self, loop: "AbstractEventLoop | None" = None) -> "Bus":
+    def bus(self, role: str = "command", loop: "AbstractEventLoop | None" = None) -> "Bus":
+        """Not connected yet. RabbitMQ's management UI shows the *role* in the connection's name."""
         from publisher.connect import connect
 
-        return connect(self.settings.broker_url, self.topology, self.store_url, loop=loop)
+        return connect(self.settings.broker_url, self.topology, self.store_url, loop=loop, name=f"Data Pusher {role}")
 
 
 def _with_password(settings: Settings) -> Settings:
@@ -204,7 +205,7 @@ def _shown(here: Installation, role: str, bus: "Bus") -> Iterator[None]:
 def _run_recorder(here: Installation, stop: threading.Event) -> None:
     from consumer.recorder import run_recorder
 
-    bus = here.bus()
+    bus = here.bus("recorder")
     try:
         with _shown(here, "recorder", bus):
             run_recorder(here.settings, here.engine, bus, here.topology, stop, here.watch)
@@ -216,7 +217,7 @@ def _run_worker(here: Installation, stop: threading.Event) -> None:
     from consumer.callback import run_callbacks
     from consumer.worker import run_worker
 
-    bus = here.bus()
+    bus = here.bus("worker")
     parts = (here.settings, here.engine, bus, here.topology, stop, here.watch)
     callbacks = threading.Thread(target=run_callbacks, args=parts, name="callbacks")
     callbacks.start()
@@ -243,7 +244,7 @@ async def _gateway_until(here: Installation, stop: threading.Event) -> None:
     from gateway.app import make_app
 
     settings = _with_password(here.settings)
-    bus = here.bus(asyncio.get_running_loop())
+    bus = here.bus("gateway", asyncio.get_running_loop())
     job_types = {name: function.synchronous for name, function in here.jobs.items()}
     here.watch.figures.says("gateway")
     runner = web.AppRunner(make_app(settings, here.engine, bus, job_types, here.watch), access_log=None)

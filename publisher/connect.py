@@ -11,14 +11,22 @@ from schemas.errors import BadSetting, BusError
 from schemas.topology import Topology
 
 
-def connect(broker_url: str, topology: Topology, store_url: str, *, loop: asyncio.AbstractEventLoop | None = None) -> Bus:
+def connect(
+    broker_url: str,
+    topology: Topology,
+    store_url: str,
+    *,
+    loop: asyncio.AbstractEventLoop | None = None,
+    name: str = "Data Pusher",
+) -> Bus:
     """The bus that *broker_url* names; it connects in the background, on *loop* if that is given and the bus uses one.
 
+    *name* is what RabbitMQ's management UI calls its connection, beside the host and the process.
     `embedded:` is a queue table in the SQLite file of *store_url*. Raises: BadSetting.
     """
     if broker_url.startswith("embedded:"):
         return EmbeddedBus(_sqlite_path(store_url), topology)
-    return RabbitBus([url.strip() for url in broker_url.split(";") if url.strip()], topology, loop=loop)
+    return RabbitBus([url.strip() for url in broker_url.split(";") if url.strip()], topology, loop=loop, name=name)
 
 
 def await_connected(bus: Bus, timeout_s: float) -> None:

@@ -52,12 +52,19 @@ class RabbitBus:
     coroutine use `asyncio.to_thread`. Raises: BadSetting for a URL that is none.
     """
 
-    def __init__(self, urls: Sequence[str], topology: Topology, *, loop: asyncio.AbstractEventLoop | None = None) -> None:
+    def __init__(
+        self,
+        urls: Sequence[str],
+        topology: Topology,
+        *,
+        loop: asyncio.AbstractEventLoop | None = None,
+        name: str = "Data Pusher",
+    ) -> None:
         _hush_pika()
         self.topology = topology
         #: What the broker refused to declare when it was last asked, and its words; empty when all is as it should be.
         self.refusals: dict[str, str] = {}
-        self._parameters = [_parameters(url) for url in urls]
+        self._parameters = [_parameters(url, name) for url in urls]
         self._exchanges = {"", *(exchange.name for exchange in topology.exchanges)}
         self._session: _Session | None = None
         self._absence = "the broker was not reached yet"
@@ -417,7 +424,7 @@ def _hush_pika() -> None:
         pikas.setLevel(logging.CRITICAL)
 
 
-def _parameters(url: str) -> Any:
+def _parameters(url: str, name: str) -> Any:
     try:
         parameters = pika.URLParameters(url)
     except (ValueError, TypeError) as error:
@@ -428,7 +435,7 @@ def _parameters(url: str) -> Any:
         parameters.heartbeat = HEARTBEAT_S
     parameters.connection_attempts = 1
     parameters.socket_timeout = parameters.stack_timeout = CONNECT_S
-    parameters.client_properties = {"connection_name": f"Data Pusher on {socket.gethostname()}, process {os.getpid()}"}
+    parameters.client_properties = {"connection_name": f"{name} on {socket.gethostname()}, process {os.getpid()}"}
     return parameters
 
 
