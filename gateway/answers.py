@@ -10,10 +10,10 @@ import orjson
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from gateway.json_text import dump_json
 from gateway.service import service_of
 from gateway.submission import Refused
 from schemas.errors import StoreUnavailable
+from schemas.json_text import dump_json
 
 logger = logging.getLogger(__name__)
 

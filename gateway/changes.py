@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, Connection, delete, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from gateway.json_text import dump_json
 from gateway.submission import Submission
 from publisher.bus import HeaderValue
+from schemas.json_text import dump_json
 from schemas.messages import Json, State
 from schemas.tables import cancellations, claims, jobs, logs, outbox, rejects
 

@@ -15,10 +15,10 @@ from datetime import datetime
 import orjson
 
 from gateway.clock import now
-from gateway.json_text import dump_json
 from publisher.bus import HeaderValue
 from publisher.tracing import TRACEPARENT
 from schemas.errors import DataPusherError, InvalidMessage
+from schemas.json_text import dump_json
 from schemas.messages import JOB_ID, JOB_KEYS, SCHEMA_VERSION, Job, Json
 from schemas.sealing import Sealer, job_key
 

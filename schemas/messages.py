@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 from schemas.errors import InvalidMessage
+from schemas.json_text import load_json
 
 SCHEMA_VERSION = 1
 JOB_TYPE, EVENT_TYPE, CALLBACK_TYPE = "datapusher.job", "datapusher.event", "datapusher.callback"
@@ -228,7 +229,7 @@ def dump(value: Mapping[str, object]) -> bytes:
 def load_object(body: bytes) -> dict[str, Json]:
     """Raises: InvalidMessage where *body* is not a JSON object in UTF-8."""
     try:
-        value = json.loads(body)
+        value = load_json(body)
     except (ValueError, RecursionError) as error:
         raise InvalidMessage(f"not JSON: {error}") from error
     if not isinstance(value, dict):

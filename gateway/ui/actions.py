@@ -7,11 +7,11 @@ from aiohttp import web
 from gateway import changes, queries
 from gateway.clock import now
 from gateway.jobs import known_id
-from gateway.json_text import dump_json
 from gateway.queries import JobRow
 from gateway.submission import Refused
 from gateway.ui.visit import Visit
 from publisher import dead
+from schemas.json_text import dump_json
 from schemas.messages import Job
 
 
