@@ -3,6 +3,7 @@
 Commands import what they need when they run: `datapusher --help` must not wait for Polars.
 """
 
+import gc
 import json
 import os
 import signal
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 VERSION = files("schemas").joinpath("VERSION").read_text().strip()
 #: CKAN's `pending` is queued, running or retrying; its `error` every end but complete.
 STATES = click.Choice(["pending", *(state.value for state in State)])
+#: A fifth of Python's own: what the event loop may wait for a thread, more than once in a request.
+SWITCH_S = 0.001
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
 
 
@@ -254,10 +257,19 @@ async def _gateway_until(here: Installation, stop: threading.Event) -> None:
         await site.start()
     except OSError as error:
         raise BadSetting("DATAPUSHER_PORT", f"cannot listen on {settings.host}:{settings.port}: {error.strerror}") from error
+    _answer_promptly()
     _say_where(here, runner.addresses[0][1])
     await asyncio.to_thread(stop.wait)
     await runner.cleanup()
     bus.close()
+
+
+def _answer_promptly() -> None:
+    """Keeps answers from waiting for what is not theirs: a look at all objects of all imports for garbage takes 100 ms, and
+    a thread that computes keeps the interpreter for itself for SWITCH_S, each time."""
+    gc.collect()
+    gc.freeze()
+    sys.setswitchinterval(SWITCH_S)
 
 
 def _say_where(here: Installation, port: int) -> None:

@@ -1,4 +1,7 @@
-"""Accepts jobs durably: concurrent requests share one transaction, so that a hundred of them cost one disk sync."""
+"""Accepts jobs durably: concurrent requests share one transaction, so that a hundred of them cost one disk sync.
+
+On PostgreSQL several such transactions are under way at once, since most of the time each only waits for that sync.
+"""
 
 import asyncio
 import logging
@@ -24,6 +27,8 @@ logger = logging.getLogger(__name__)
 LIMIT_S = 1.6
 #: Jobs in one transaction.
 GROUP = 500
+#: Transactions under way at once, by SQLAlchemy's name of the dialect; SQLite has room for one writer.
+COMMITS = {"postgresql": 2}
 LATE = "The store did not answer in time; try again later."
 
 
@@ -60,10 +65,15 @@ class Intake:
         await done  # `run` sees to it that this ends in time; a timer for each request costs more than the rest of it
 
     async def run(self) -> None:
-        """Commits one group after the other; whoever comes while one is under way is in the next.
+        """Commits one group after the other; whoever comes while no more can be under way is in the next.
 
         A group that takes too long is given up at its first deadline, so nobody waits much longer than LIMIT_S.
         """
+        async with asyncio.TaskGroup() as group:
+            for _ in range(commits_at_once(self._engine)):
+                group.create_task(self._commit_for_ever())
+
+    async def _commit_for_ever(self) -> None:
         while True:
             await self._somebody_waits.wait()
             group = self._next_group()
@@ -78,7 +88,8 @@ class Intake:
                 group.append(waiting)
         if not self._waiting:
             self._somebody_waits.clear()
-        return group
+        # Ordered, so that two groups that name the same ids never wait for each other crosswise.
+        return sorted(group, key=lambda waiting: waiting.submission.job.job_id)
 
     async def _commit_or_tell(self, group: Sequence[_Waiting]) -> None:
         try:
@@ -125,6 +136,11 @@ class Intake:
             waiting.done.set_result(None)
         if direct:
             self._outbox.publish_job(waiting.submission)
+
+
+def commits_at_once(engine: Engine) -> int:
+    """How many groups are committed at the same time; each takes a thread."""
+    return COMMITS.get(engine.dialect.name, 1)
 
 
 def _fail(group: Sequence[_Waiting], error: Exception) -> None:

@@ -58,6 +58,9 @@ INSERT_ON_SQLITE = text("""
     FROM json_each(:rows) WHERE true ON CONFLICT (job_id) DO NOTHING RETURNING job_id
 """)
 
+FORGET_ON_POSTGRESQL = text("DELETE FROM outbox WHERE job_id = ANY(:ids)")
+FORGET_ON_SQLITE = text("DELETE FROM outbox WHERE job_id IN (SELECT value FROM json_each(:ids))")
+
 
 @dataclass(frozen=True, slots=True)
 class OutboxRow:
@@ -136,8 +139,11 @@ def _text(value: Json) -> str | None:
 
 
 def forget_published(connection: Connection, job_ids: Collection[str]) -> None:
-    """The bus has them: takes them out of the outbox."""
-    connection.execute(delete(outbox).where(outbox.c.job_id.in_(job_ids)))
+    """The bus has them: takes them out of the outbox. As one value: an IN of hundreds costs more than the deletion."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(FORGET_ON_POSTGRESQL, {"ids": list(job_ids)})
+    else:
+        connection.execute(FORGET_ON_SQLITE, {"ids": dump_json(list(job_ids)).decode()})
 
 
 def make_due(connection: Connection, job_ids: Collection[str], due_at: datetime) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from aiohttp import web
 from sqlalchemy import Engine
 
-from gateway.accept import Intake
+from gateway.accept import Intake, commits_at_once
 from gateway.auth import Doorman
 from gateway.events import EventHub
 from gateway.legacy import LegacyShape
@@ -92,7 +92,7 @@ async def at_work(
 ) -> AsyncIterator[Service]:
     """A service whose tasks run. Afterwards they have ended; what was not published by then waits in the outbox."""
     names = Names(settings.vhost_prefix)
-    threads, intake_thread = StoreThreads("store", THREADS), StoreThreads("accept", 1)
+    threads, intake_threads = StoreThreads("store", THREADS), StoreThreads("accept", commits_at_once(engine))
     store = Store(engine, threads)
     outbox = Outbox(bus, store, names)
     sealer = Sealer(message_keys(settings.secret_key, words(settings.message_keys)))
@@ -102,7 +102,7 @@ async def at_work(
         bus=bus,
         store=store,
         desk=Desk(job_types, settings.secret_key, sealer),
-        intake=Intake(engine, intake_thread, outbox),
+        intake=Intake(engine, intake_threads, outbox),
         outbox=outbox,
         hub=EventHub(bus, names.events, asyncio.get_running_loop()),
         doorman=Doorman(settings.secret_key, settings.username, settings.password),
@@ -121,4 +121,4 @@ async def at_work(
         await asyncio.gather(*tasks, return_exceptions=True)
         service.hub.close()
         threads.close()
-        intake_thread.close()
+        intake_threads.close()

@@ -3,7 +3,6 @@
 Clients match on these sentences (ckanserviceprovider/web.py, `job`); each is answered with 409.
 """
 
-import hashlib
 import json
 import re
 import secrets
@@ -70,29 +69,6 @@ class Submission:
         }
 
 
-class Seals:
-    """Remembers sealed keys: one CKAN sends the same key with every job, and sealing costs as much as all other checks.
-
-    Keys are remembered by a digest that nobody outside this process can make, never as they are.
-    """
-
-    MOST = 100
-
-    def __init__(self, sealer: Sealer) -> None:
-        self._sealer = sealer
-        self._salt = secrets.token_bytes(32)
-        self._sealed: dict[bytes, str] = {}
-
-    def seal(self, secret: str) -> str:
-        digest = hashlib.blake2b(secret.encode(), key=self._salt).digest()
-        sealed = self._sealed.get(digest)
-        if sealed is None:
-            if len(self._sealed) >= self.MOST:
-                self._sealed.clear()
-            sealed = self._sealed[digest] = self._sealer.seal(secret)
-        return sealed
-
-
 class Desk:
     """Checks what comes in, and makes submissions of it."""
 
@@ -100,7 +76,6 @@ class Desk:
         self._job_types = job_types
         self._secret_key = secret_key
         self._sealer = sealer
-        self._seals = Seals(sealer)
 
     def submission(self, content_type: str, body: bytes, job_id: str | None, traceparent: str) -> Submission:
         """Raises: Refused."""
@@ -111,7 +86,7 @@ class Desk:
     def resubmission(self, job: Job, body: bytes, traceparent: str) -> Submission:
         """The same job under a new id; its API key may come anew in *body*. Raises: Refused."""
         fresh = _object("application/json", body).get("api_key") if body.strip() not in (b"", b"{}") else None
-        sealed = self._seals.seal(_api_key(fresh)) if fresh else job.api_key
+        sealed = self._sealer.seal(_api_key(fresh)) if fresh else job.api_key
         if not sealed:
             raise Refused("Please provide your API key.")
         self._check_seal(sealed)
@@ -136,7 +111,7 @@ class Desk:
             job_id=job_id,
             result_url=_result_url(fields.get("result_url")),
             job_type=self._job_type(fields.get("job_type")),
-            api_key=self._seals.seal(_api_key(fields.get("api_key"))),
+            api_key=self._sealer.seal(_api_key(fields.get("api_key"))),
             metadata=_metadata(fields.get("metadata", {})),
             data=fields.get("data"),
         )
