@@ -74,3 +74,11 @@ def test_old_messages_that_people_search_for_are_in_the_page_of_troubles() -> No
         "cannot connect to datapusher",
     ):
         assert words in page
+
+
+def test_every_test_that_the_page_of_faults_names_is_there() -> None:
+    named = set(re.findall(r"`(test_\w+)`", (ROOT / "docs/faults.md").read_text()))
+    there = {
+        name for path in (ROOT / "tests").rglob("test_*.py") for name in re.findall(r"^def (test_\w+)", path.read_text(), re.M)
+    }
+    assert len(named) > 50 and named - there == set()
