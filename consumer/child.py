@@ -3,9 +3,9 @@
 It speaks JSON with its parent over a socket: never pickle, since it reads strangers' files and must not be able to run
 code in the process that holds the secrets.
 
-    parent → child   {settings, modules}, then tasks {run, job_id, job_type, input, folder}
-    child → parent   {ready: [job types]} or {bad_setting, message}; for a task any number of {kind, data, run} and of
-                     {stage, started_s, seconds, run}, then
+    parent → child   {settings, modules}, then tasks {run, job_id, job_type, input, folder, kept}
+    child → parent   {ready: [job types]} or {bad_setting, message}; for a task any number of {kind, data, run}, of
+                     {stage, started_s, seconds, run} and of {keep, run}, which is answered with {kept}; then
                      {returned, raw} or {raised: "job-error" | "transient" | "postponed" | "bug" | "memory", message, …}
 """
 
@@ -22,11 +22,13 @@ import tempfile
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 from consumer import job
+from consumer.memory import Kept, Memory
 from consumer.report import Report
 from schemas.errors import BadSetting, JobError, Postponed, Transient
 from schemas.messages import Json
@@ -98,7 +100,14 @@ def _serve(connection: Connection, functions: Mapping[str, job.JobFunction], set
             task = json.loads(connection.recv_bytes())
         except EOFError:
             return
-        send({**_run(task, functions, settings, send), "run": task["run"]})
+        memory = Memory(task["kept"], partial(_keep, connection, send, task["run"]))
+        send({**_run(task, functions, settings, send, memory), "run": task["run"]})
+
+
+def _keep(connection: Connection, send: Callable[[Mapping[str, object]], None], run: int, value: Kept) -> None:
+    """Returns once the store has *value*. While a task runs, the parent says nothing else."""
+    send({"keep": value, "run": run})
+    connection.recv_bytes()
 
 
 def _run(
@@ -106,6 +115,7 @@ def _run(
     functions: Mapping[str, job.JobFunction],
     settings: Settings,
     send: Callable[[Mapping[str, object]], None],
+    memory: Memory,
 ) -> dict[str, object]:
     """The task's last message. Whatever a job function raises ends here: there is nobody above to decide."""
     tempfile.tempdir = task["folder"]
@@ -121,7 +131,7 @@ def _run(
         function = functions.get(task["job_type"])
         if function is None:
             raise JobError(f"This worker has no job type {task['job_type']!r}: see DATAPUSHER_JOB_MODULES.")
-        with job.running(report, settings):
+        with job.running(report, settings, memory):
             return _returned(function(task["job_id"], task["input"]))
     except JobError as error:
         return {"raised": "job-error", "message": error.message, "details": error.as_dict(), "code": error.code}

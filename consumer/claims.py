@@ -14,7 +14,9 @@ from typing import Any, Literal
 from sqlalchemy import ColumnElement, Connection, Engine, Row, case, delete, exists, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
+from consumer.memory import Kept
 from consumer.outcome import Outcome
+from schemas.errors import Stopped
 from schemas.messages import Job, Json, Kind
 from schemas.store import reading, store_now, writing
 from schemas.tables import cancellations, claims, jobs
@@ -33,6 +35,8 @@ class Claim:
     owner: str
     starts: int
     good_until: float
+    #: What was noted last for this resource, and not forgotten since (memory.py).
+    kept: Kept = None
 
 
 @dataclass(frozen=True)
@@ -79,10 +83,11 @@ class Claims:
                 row = _row(connection, job.job_id)
                 refusal = self._refusal(connection, job, row, replay)
                 starts = self._start(connection, job, owner, row, replay) if refusal is None else 0
+                kept = _kept(connection, resource_key(job)) if refusal is None else None
         except IntegrityError:
             # The index `claims_one_running`: another job of the resource runs. Or the same job was taken a moment ago.
             return Busy()
-        return refusal or Claim(job.job_id, owner, starts, asked_at + self._lease_s)
+        return refusal or Claim(job.job_id, owner, starts, asked_at + self._lease_s, kept)
 
     def renew(self, claim: Claim) -> float | Literal["lost", "cancelled"]:
         """Until when (time.monotonic) the claim is good now; `lost` when another owner has the job or the resource."""
@@ -95,6 +100,19 @@ class Claims:
                 return "lost"
             cancelled = _is_cancelled(connection, claim.job_id)
         return "cancelled" if cancelled else asked_at + self._lease_s
+
+    def keep(self, claim: Claim, value: Kept) -> None:
+        """Notes *value* for whoever claims the resource next; None forgets all that was noted for it.
+
+        Raises: Stopped (`lost-claim`).
+        """
+        with writing(self._engine) as connection:
+            if connection.execute(update(claims).where(*_held(claim)).values(kept=value)).rowcount == 0:
+                raise Stopped("lost-claim")
+            if value is None:
+                key = select(claims.c.resource_key).where(claims.c.job_id == claim.job_id).scalar_subquery()
+                noted = (claims.c.resource_key == key, claims.c.kept.is_not(None))
+                connection.execute(update(claims).where(*noted).values(kept=None))
 
     def finish(self, claim: Claim, outcome: Outcome) -> bool:
         """Keeps the outcome and frees the resource; false when the claim is lost, and with it the outcome."""
@@ -216,6 +234,12 @@ def _put(connection: Connection, job_id: str, row: Row[Any] | None, **values: ob
         connection.execute(insert(claims).values(**{"starts": 0, "job_id": job_id, **values}))
     else:
         connection.execute(update(claims).where(claims.c.job_id == job_id).values(**values))
+
+
+def _kept(connection: Connection, key: str) -> Kept:
+    noted = select(claims.c.kept).where(claims.c.resource_key == key, claims.c.kept.is_not(None))
+    kept: Kept = connection.execute(noted.order_by(claims.c.changed_at.desc()).limit(1)).scalar()
+    return kept
 
 
 def _held(claim: Claim) -> tuple[ColumnElement[bool], ...]:

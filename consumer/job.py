@@ -19,13 +19,14 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
+from consumer.memory import FORGETFUL, Memory
 from consumer.report import Report, logging_outlet
 from schemas.errors import BadSetting, JobError
 from schemas.messages import JOB_TYPE_NAME, Json
 from schemas.settings import Settings
 from schemas.topology import RESERVED
 
-__all__ = ["Function", "JobError", "JobFunction", "StoringHandler", "asynchronous", "load", "report", "running",
+__all__ = ["Function", "JobError", "JobFunction", "StoringHandler", "asynchronous", "load", "memory", "report", "running",
            "settings", "synchronous"]  # fmt: skip
 
 #: What is decorated: (task id, input) -> JSON value, iterator of bytes or text, or a callable that gives one of them.
@@ -49,6 +50,7 @@ class JobFunction:
 class _Run:
     report: Report
     settings: Settings
+    memory: Memory
 
 
 _run: ContextVar[_Run] = ContextVar("run")
@@ -108,10 +110,17 @@ def settings() -> Settings:
     return run.settings if run else Settings()
 
 
+def memory() -> Memory:
+    """What the job that runs now may leave to its next attempt; outside a run, nothing."""
+    run = _run.get(None)
+    return run.memory if run else FORGETFUL
+
+
 @contextmanager
-def running(report: Report, settings: Settings) -> Iterator[None]:
-    """Makes *report* and *settings* those of the job that runs in this block; handlers added in it are taken off after it."""
-    token = _run.set(_Run(report, settings))
+def running(report: Report, settings: Settings, memory: Memory = FORGETFUL) -> Iterator[None]:
+    """Makes *report*, *settings* and *memory* those of the job that runs in this block; handlers that it
+    added are taken off afterwards."""
+    token = _run.set(_Run(report, settings, memory))
     try:
         yield
         report.flush()

@@ -25,6 +25,7 @@ from multiprocessing import Pipe
 from pathlib import Path
 from typing import Any
 
+from consumer.memory import FORGETFUL, Memory
 from consumer.retry import Bug
 from consumer.scratch import Scratch
 from publisher.backoff import delays
@@ -87,11 +88,13 @@ class Slot:
                 time.sleep(pause_s)
         self.prepare()
 
-    def run(self, job: Job, tell: Tell, check: Callable[[], None], timed: Timed = _untimed) -> dict[str, Json]:
+    def run(
+        self, job: Job, tell: Tell, check: Callable[[], None], timed: Timed = _untimed, memory: Memory = FORGETFUL
+    ) -> dict[str, Json]:
         """Runs *job*, whose api_key is open; gives data of the complete event.
 
         *tell* and *timed* hear what the job tells. *check* is called ten times a second from another thread; what it raises
-        (Stopped) kills the child.
+        (Stopped) kills the child, as does what *memory* raises when it is to keep something.
         Raises: JobError, Transient, Bug as the job function did; Stopped.
         """
         self.prepare()
@@ -99,7 +102,7 @@ class Slot:
         assert child is not None
         with self._scratch.job_folder() as folder:
             try:
-                return self._supervised(child, job, folder, check, tell, timed)
+                return self._supervised(child, job, folder, check, tell, timed, memory)
             except (JobError, Transient, Bug):
                 raise
             except BaseException:
@@ -116,7 +119,7 @@ class Slot:
             self._child = None
 
     def _supervised(
-        self, child: "Child", job: Job, folder: Path, check: Callable[[], None], tell: Tell, timed: Timed
+        self, child: "Child", job: Job, folder: Path, check: Callable[[], None], tell: Tell, timed: Timed, memory: Memory
     ) -> dict[str, Json]:
         deadline = time.monotonic() + self._limits.job_timeout
         over = threading.Event()
@@ -133,7 +136,7 @@ class Slot:
         watcher = threading.Thread(target=watch, name=f"watch of {job.job_id}", daemon=True)
         watcher.start()
         try:
-            return child.run(job, folder, tell, timed)
+            return child.run(job, folder, tell, timed, memory)
         finally:
             # Joined, so that a late kill cannot meet the child's next job.
             over.set()
@@ -172,16 +175,20 @@ class Child:
             raise BadSetting(message["bad_setting"], message["message"].partition(": ")[2])
         self._ready = True
 
-    def run(self, job: Job, folder: Path, tell: Tell, timed: Timed) -> dict[str, Json]:
+    def run(self, job: Job, folder: Path, tell: Tell, timed: Timed, memory: Memory) -> dict[str, Json]:
         self.runs += 1
-        task = {"run": self.runs, "job_id": job.job_id, "job_type": job.job_type, "input": job.input, "folder": str(folder)}
-        self._send(task)
+        told = {"job_id": job.job_id, "job_type": job.job_type, "input": job.input}
+        self._send({"run": self.runs, **told, "folder": str(folder), "kept": memory.kept})
         while True:
             message = self._receive(job.api_key)
             if message.get("run") != self.runs:
                 continue
             if "stage" in message:
                 timed(str(message["stage"])[:LONGEST_STAGE], message["started_s"], message["seconds"])
+                continue
+            if "keep" in message:
+                memory.keep(message["keep"])
+                self._send({"kept": True})
                 continue
             if "kind" not in message:
                 return _result(message)

@@ -22,6 +22,7 @@ from consumer.dead import has_id
 from consumer.endings import Endings
 from consumer.heartbeat import Alive, Heartbeat
 from consumer.lease import Lease
+from consumer.memory import Memory
 from consumer.outcome import Outcome
 from consumer.outgoing import Outgoing
 from consumer.retry import CANCELLED, Bug, Decision, End, GiveBack, LetGo, Retry, decide, in_words, poisoned
@@ -205,6 +206,7 @@ class Worker:
                 self._let_go(delivery, claim)
 
     def _run(self, slot: Slot, delivery: Delivery, job: Job, claim: Claim, telling: Telling, attempt: Attempt) -> Decision:
+        memory = Memory(claim.kept, lambda value: self._patiently(lambda: self._claims.keep(claim, value)))
         with Lease(self._claims, claim, self._settings.lease) as lease:
 
             def check() -> None:
@@ -213,7 +215,7 @@ class Worker:
                     raise Stopped("drain")
 
             try:
-                return End(Kind.COMPLETE, slot.run(job, telling.tell, check, attempt.stage))
+                return End(Kind.COMPLETE, slot.run(job, telling.tell, check, attempt.stage, memory))
             except (DataPusherError, Bug) as error:
                 if isinstance(error, Bug):
                     logger.error("job %s (%s) failed unexpectedly:\n%s", job.job_id, job.job_type, error.trace)

@@ -21,11 +21,15 @@ from schemas.old_store import move_away
 from schemas.tables import metadata, schema_version
 
 #: The version of `schemas.tables`; a change of the tables adds a step to MIGRATIONS.
-VERSION = 3
+VERSION = 4
 #: Version reached → the statements that reach it from the one before.
 MIGRATIONS: dict[int, tuple[str, ...]] = {
     2: ("ALTER TABLE claims ADD COLUMN callback_until TIMESTAMP",),
     3: (),  # the table `workers`: missing tables are made without a statement
+    4: (
+        "ALTER TABLE claims ADD COLUMN kept JSON",
+        "CREATE INDEX claims_kept ON claims (resource_key) WHERE kept IS NOT NULL",
+    ),
 }
 #: How long a writer waits for another one's transaction; group commits last milliseconds.
 SQLITE_BUSY_MS = 10_000

@@ -136,9 +136,12 @@ claims = Table(
     Column("callback_delivered", Boolean, nullable=False, default=False, server_default=text("false")),
     #: Until then somebody is sending the callback: a copy of its message waits.
     Column("callback_until", DateTime),
+    #: What the job has noted for its next attempt, or for the next job of its resource, in the middle of a change.
+    Column("kept", JSON(none_as_null=True)),
     Column("changed_at", DateTime, nullable=False),
     Index("claims_one_running", "resource_key", unique=True, sqlite_where=text("running"), postgresql_where=text("running")),
     Index("claims_changed", "changed_at"),
+    Index("claims_kept", "resource_key", sqlite_where=text("kept IS NOT NULL"), postgresql_where=text("kept IS NOT NULL")),
 )
 
 #: Workers that live. Each writes its own row, again and again; one that is killed is gone when its row is over.

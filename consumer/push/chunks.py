@@ -70,6 +70,13 @@ def chunks(batches: Iterable[Batch], columns: Sequence[Column], limits: ChunkLim
         yield left
 
 
+def without(parts: Iterable[Chunk], rows: int) -> Iterator[Chunk]:
+    """*parts* without the first *rows* rows."""
+    for chunk in parts:
+        if chunk.end > rows:
+            yield chunk.part(max(0, rows - chunk.offset), len(chunk))
+
+
 def record_texts(cells: pa.RecordBatch, columns: Sequence[Column]) -> list[str]:
     """A JSON object for each row, with every column's name; values are texts (numbers too: no digit is lost, and
     PostgreSQL reads them itself), NULL is null, columns of type json hold their JSON."""

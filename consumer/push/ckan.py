@@ -70,12 +70,14 @@ class Resource:
     #: MD5 of the file that was loaded last, if we or XLoader left it there.
     hash: str
     contains_all_records: bool | None
+    #: Whether the resource has a table, as far as the resource itself knows; None where it does not say.
+    datastore_active: bool | None
 
     @classmethod
     def of(cls, shown: Mapping[str, Json]) -> "Resource":
         texts = {key: str(shown.get(key) or "") for key in ("id", "package_id", "url", "url_type", "format", "hash")}
-        complete = shown.get("datastore_contains_all_records_of_source_file")
-        return cls(**texts, contains_all_records=None if complete is None else str(complete).lower() == "true")
+        complete, active = (_flag(shown.get(f"datastore_{key}")) for key in ("contains_all_records_of_source_file", "active"))
+        return cls(**texts, contains_all_records=complete, datastore_active=active)
 
 
 class Ckan:
@@ -248,6 +250,10 @@ class Ckan:
         except Refused as refusal:
             return key_in_refusal(refusal.error)
         return ()
+
+
+def _flag(value: Json) -> bool | None:
+    return None if value is None else str(value).lower() == "true"
 
 
 def _number(result: Json, key: str) -> int:

@@ -15,7 +15,7 @@ What both promise:
 - When `load` returns, `datastore_active` is true and the rows were counted. CKAN's task is still pending: the loader
   calls no hook and patches no resource.
 - A loader may be killed at any moment; the next attempt starts from the beginning and ends with the same table.
-  (Not `append` by the API loader: rows of a killed attempt that had arrived stay.)
+  (`append` by the API loader goes by the number of rows: where others write to the table meanwhile, it cannot tell.)
 """
 
 from collections.abc import Mapping
@@ -66,6 +66,8 @@ class Target:
     #: Of the job that loads, the same in all its attempts: rows that one of them appended are not appended again (COPY
     #: loader). "" where there is no job.
     job_id: str = ""
+    #: MD5 of the file, "" where nobody knows it: rows that an attempt appended are only left out of the same file's.
+    md5: str = ""
     mode: Mode = "replace"
     #: Columns of the unique key; () keeps the one that the table has. Needed once for `upsert`.
     primary_key: tuple[str, ...] = ()
@@ -75,6 +77,9 @@ class Target:
     aliases: tuple[str, ...] | None = None
     #: None: the resource has no table yet.
     existing: Existing | None = None
+    #: Whether the DataStore was asked about *existing*. False: the resource says that it has no table (`datastore_active`),
+    #: which is right unless somebody has lost that mark.
+    asked: bool = True
     drift: DriftPolicy = "add"
     #: The order of rows may be given up for speed (API loader only).
     unordered: bool = False

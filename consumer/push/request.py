@@ -55,10 +55,12 @@ class Request:
             profile_to_dictionary=_flag("profile_to_dictionary", said["profile_to_dictionary"]),
         )
 
-    def target(self, existing: Existing | None, job_id: str = "") -> Target:
+    def target(self, existing: Existing | None, job_id: str = "", md5: str = "", *, asked: bool = True) -> Target:
         return Target(
             resource_id=self.resource_id,
             job_id=job_id,
+            md5=md5,
+            asked=asked,
             mode=self.mode,
             primary_key=self.primary_key,
             indexes=self.indexes,

@@ -33,6 +33,8 @@ class Way:
     rows_before: int = 0
     #: Rows of the file; the chunk that ends there is the last.
     rows_total: int = 0
+    #: Of those, the ones that the table has already.
+    rows_sent: int = 0
     #: Calls at the same time; more than one gives the rows' order up.
     connections: int = 1
 
@@ -49,7 +51,7 @@ class Sender:
         self._pool = ThreadPoolExecutor(way.connections, thread_name_prefix="sender")
         self._flying: deque[tuple[Chunk, Future[None]]] = deque()
         #: Rows that CKAN has confirmed, or was seen to have.
-        self.rows_done = 0
+        self.rows_done = way.rows_sent
         #: Calls that carried rows into the table.
         self.calls = 0
 
@@ -64,9 +66,10 @@ class Sender:
 
         Raises: JobError with the row, column and value that CKAN refuses; Transient.
         """
+        body = self._body(chunk)  # made while the others are on their way
         while len(self._flying) >= (1 if self._is_last(chunk) else self._way.connections):
             self._settle()
-        self._flying.append((chunk, self._pool.submit(self._call, chunk)))
+        self._flying.append((chunk, self._pool.submit(self._post, body)))
 
     def finish(self) -> None:
         """Returns when every chunk has arrived. Raises as `send`."""
@@ -167,12 +170,18 @@ class Sender:
         self._report.progress("loading", rows=self.rows_done, rows_total=self._way.rows_total)
 
     def _call(self, chunk: Chunk) -> None:
+        self._post(self._body(chunk))
+
+    def _post(self, body: bytes) -> None:
+        self._ckan.call("datastore_upsert", body)
+
+    def _body(self, chunk: Chunk) -> bytes:
         """One datastore_upsert. CKAN counts the table's rows after the last one only: each count reads all of it."""
         head = {
             "resource_id": self._way.resource_id, "method": self._way.method, "force": True,
             "calculate_record_count": self._is_last(chunk),
         }  # fmt: skip
-        self._ckan.call("datastore_upsert", with_records(head, chunk))
+        return with_records(head, chunk)
 
 
 def with_records(head: dict[str, object], chunk: Chunk) -> bytes:

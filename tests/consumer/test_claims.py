@@ -7,6 +7,7 @@ from sqlalchemy import Engine, insert, update
 
 from consumer.claims import LONGEST_KEY, Busy, Cancelled, Claim, Claims, Finished, Poison, Taken, resource_key
 from consumer.outcome import Outcome
+from schemas.errors import Stopped
 from schemas.messages import Job, Kind, new_id
 from schemas.store import writing
 from schemas.tables import cancellations, jobs
@@ -227,3 +228,31 @@ def test_a_callback_is_sent_by_one_worker_at_a_time_and_once(engine: Engine) -> 
     first.mark_callback_delivered(job.job_id)
     assert second.take_callback(job.job_id, 60) == "delivered"
     assert second.take_callback("nobody knows it", 60) == "mine"
+
+
+def test_what_a_job_notes_is_there_for_the_next_attempt_and_the_next_job_of_its_resource(
+    claims: Claims, engine: Engine
+) -> None:
+    first = job("r" + new_id())
+    claim = taken(claims, first)
+    assert claim.kept is None
+    claims.keep(claim, {"table": {"fields": ["a"]}})
+    expire(engine)
+    assert taken(claims, first).kept == {"table": {"fields": ["a"]}}
+    expire(engine)
+    other = job(str(first.metadata["resource_id"]))
+    claim = taken(claims, other)
+    assert claim.kept == {"table": {"fields": ["a"]}}
+    assert taken(claims, job()).kept is None
+    claims.keep(claim, None)
+    assert claims.finish(claim, end(claim))
+    assert taken(claims, job(str(first.metadata["resource_id"]))).kept is None
+
+
+def test_who_has_lost_the_claim_notes_nothing(claims: Claims, engine: Engine) -> None:
+    first = job()
+    claim = taken(claims, first)
+    expire(engine)
+    taken(claims, first, "another")
+    with pytest.raises(Stopped, match="lost-claim"):
+        claims.keep(claim, {"table": {}})

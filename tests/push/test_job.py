@@ -147,6 +147,28 @@ def test_progress_is_told_in_stages(site: Site) -> None:
     assert list(dict.fromkeys(stages)) == ["fetching", "opening", "loading", "reading"]
 
 
+def test_a_resource_without_a_table_costs_no_question_about_it(site: Site) -> None:
+    site.push(upload(site))
+    assert site.ckan.calls("datastore_info") == []
+
+
+@pytest.mark.parametrize("chunk_rows", [1, 5000])
+def test_a_table_that_ckan_has_forgotten_is_replaced_not_doubled(site: Site, chunk_rows: int) -> None:
+    site.settings = Settings(chunk_insert_rows=chunk_rows)
+    resource_id = upload(site)
+    fields = [{"id": "id", "type": "numeric", "info": {"label": "Number"}}, {"id": "old", "type": "text"}]
+    site.ckan.call(
+        "datastore_create", resource_id=resource_id, force=True, fields=fields, records=[{"id": 1}], primary_key="id"
+    )
+    site.ckan.call("resource_patch", id=resource_id, datastore_active=False)
+
+    result = site.push(resource_id)
+
+    assert site.ckan.table(resource_id).rows[0].keys() == {"_id", "id", "name", "born"}
+    assert site.ckan.table(resource_id).column("_id") == [1, 2] and result["table_rows"] == 2
+    assert "replaced" in site.log
+
+
 # ------------------------------------------------------------------------------------------------------------- once again
 
 
