@@ -1,7 +1,6 @@
 """The examples for service managers say what the service understands."""
 
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,8 +11,7 @@ import yaml
 
 import datapusher
 from schemas.settings import Settings, rows_of_table
-from tests.conftest import needed
-from tests.services import Missing
+from tests.deploy.tools import tool
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 UNITS = sorted((DEPLOY / "systemd").glob("*.service"))
@@ -103,17 +101,15 @@ def test_the_scaler_looks_at_a_queue_that_is_there() -> None:
 
 
 def test_units_give_the_processes_nothing_they_do_not_need(request: pytest.FixtureRequest, tmp_path: Path) -> None:
-    with needed(request, "systemd-analyze"):
-        if not shutil.which("systemd-analyze"):
-            raise Missing("apt-get install -y systemd")
+    analyze = tool(request, "systemd-analyze")
     for path in UNITS:
         text = path.read_text().replace("/opt/datapusher/.venv/bin/datapusher", "/bin/true")
         (tmp_path / path.name).write_text(text)
-        done = subprocess.run(["systemd-analyze", "verify", tmp_path / path.name], capture_output=True, text=True, timeout=60)
+        done = subprocess.run([analyze, "verify", tmp_path / path.name], capture_output=True, text=True, timeout=60)
         complaints = [line for line in (done.stdout + done.stderr).splitlines() if "datapusher" in line]
         assert (done.returncode, complaints) == (0, []), path
         told = subprocess.run(
-            ["systemd-analyze", "security", "--offline=true", "--threshold=20", tmp_path / path.name],
+            [analyze, "security", "--offline=true", "--threshold=20", tmp_path / path.name],
             capture_output=True, text=True, timeout=60,
         )  # fmt: skip
         assert told.returncode == 0, told.stdout

@@ -1,8 +1,6 @@
 """The example for nginx: all of the service under a path, streams as they come."""
 
 import contextlib
-import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,10 +9,10 @@ import pytest
 import requests
 
 from tests.acceptance.service import free_port, wait_until
-from tests.conftest import needed
+from tests.deploy.tools import tool
 from tests.gateway.conftest import Start, engine, start
 from tests.gateway.gateway_thread import JOB, PASSWORD, SECRET, GatewayThread
-from tests.services import Missing, listens
+from tests.services import listens
 
 __all__ = ["engine", "start"]
 EXAMPLE = Path(__file__).parents[2] / "deploy/nginx/datapusher.conf"
@@ -49,10 +47,7 @@ def gateway(start: Start) -> GatewayThread:
 @pytest.fixture
 def site(request: pytest.FixtureRequest, tmp_path: Path, gateway: GatewayThread) -> Iterator[str]:
     """The URL of the gateway behind nginx, without a slash at its end."""
-    with needed(request, "nginx"):
-        program = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-        if not program:
-            raise Missing("apt-get install -y --no-install-recommends nginx-light")
+    program = tool(request, "nginx")
     port = free_port()
     example = EXAMPLE.read_text().replace("listen 80;", f"listen 127.0.0.1:{port};").replace(":8800;", f":{gateway.port};")
     assert example.count(str(port)) == 1 and str(gateway.port) in example

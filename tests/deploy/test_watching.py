@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,8 +11,7 @@ import pytest
 import yaml
 
 from schemas.metrics import METRICS
-from tests.conftest import needed
-from tests.services import Missing
+from tests.deploy.tools import tool
 
 ROOT = Path(__file__).parents[2]
 PROMETHEUS = ROOT / "deploy/prometheus"
@@ -43,10 +41,7 @@ def other_queries() -> Iterator[str]:
 
 @pytest.fixture
 def promtool(request: pytest.FixtureRequest) -> str:
-    with needed(request, "promtool"):
-        if not shutil.which("promtool"):
-            raise Missing("apt-get install -y --no-install-recommends prometheus")
-    return "promtool"
+    return tool(request, "promtool")
 
 
 def test_every_figure_that_is_asked_for_exists() -> None:
