@@ -183,8 +183,11 @@ def matches(values: pl.Series, rule: Rule) -> pl.Series:
     if rule.rich == "json":
         return values.map_elements(_is_json, return_dtype=pl.Boolean)
     fits = values.str.contains(rule.anchored)
-    if rule.family == "number" and (values.str.len_bytes() > MOST_DIGITS).any():
-        fits &= values.map_elements(few_digits, return_dtype=pl.Boolean)
+    if rule.family == "number":
+        long = fits & (values.str.len_bytes() > MOST_DIGITS)
+        if long.any():
+            few = values.filter(long).map_elements(few_digits, return_dtype=pl.Boolean)
+            fits = fits.scatter(long.arg_true(), few)
     return fits
 
 
