@@ -7,10 +7,11 @@ read a block makes no difference to the rows.
 
 import codecs
 from array import array
-from collections import deque
+from bisect import bisect_left
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from threading import Lock
 from typing import Literal, TypeVar
@@ -18,13 +19,14 @@ from typing import Literal, TypeVar
 import pyarrow as pa
 import pyarrow.csv
 
-from consumer.push.header import Name, check_width, clean_name, filled, find_header, unique_names, usual_width
+from consumer.push.header import Name, clean_name, filled, find_header, unique_names, usual_width
 from consumer.push.options import Options
 from consumer.push.readers import blocks
 from consumer.push.readers.dialect import separator_line, sniff
 from consumer.push.readers.encoding import Encoding, find_encoding, utf8_blocks
 from consumer.push.readers.scan import Dialect, Record, count_lines, scan
 from consumer.push.readers.tolerant import RECORD_BYTES, Parsed, read_records, read_regular
+from consumer.push.readers.unnamed import kept_columns, names_of, selected
 from consumer.push.table import KEPT_PLACES, DelimitedText, Heading, Short, Tally
 from schemas.errors import FileError
 
@@ -72,9 +74,11 @@ class DelimitedReader:
         self.dialect = sniff(text, options, source.delimiter)
         records = list(scan(text, self.dialect, final=True))
         sep = 1 if not options.delimiter and separator_line(text) else 0
-        self.names, header_row, self.start = self._header(text, records, sep)
+        names, header_row, self.start = self._header(text, records, sep)
+        self.width = len(names)
+        self.kept = kept_columns(names, lambda: (task().cells for task in self._tasks(Tally())))
+        self.names = names if self.kept is None else names_of(names, self.kept)
         named = unique_names(self.names)
-        check_width(len(named))
         self.heading = Heading(
             format=source.format, names=tuple(one.stored for one in named.values()),
             labels=tuple(one.label for one in named.values()), header_row=header_row,
@@ -122,7 +126,7 @@ class DelimitedReader:
         finds, and calls *short* for padded rows."""
 
         def work(task: Callable[[], Parsed]) -> tuple[Parsed, T]:
-            parsed = task()
+            parsed = task() if self.kept is None else _narrowed(task(), self.kept)
             return parsed, prepare(parsed)
 
         with ThreadPoolExecutor(_THREADS, thread_name_prefix="parse") as pool:
@@ -169,7 +173,7 @@ class DelimitedReader:
         return self._overlong(data, line) if len(data) > RECORD_BYTES else (None, 0, 0)
 
     def _parse(self, data: memoryview, line: int, piece: blocks.Cut) -> Parsed:
-        width, strip = len(self.names), self.options.strip
+        width, strip = self.width, self.options.strip
         if self.way == "fast" and (parsed := read_fast(data, line, piece, self.dialect, width)) is not None:
             return parsed
         with self._slowly:
@@ -182,7 +186,7 @@ class DelimitedReader:
         records = list(scan(text, self.dialect, final=final))
         if not records:
             return self._overlong(data, line) if len(data) > RECORD_BYTES else (None, 0, 0)
-        parsed = read_records(text, records, line, len(self.names), self.options.strip)
+        parsed = read_records(text, records, line, self.width, self.options.strip)
         used = end if records[-1].end == len(text) else len(text[: records[-1].end].encode())
         return (lambda: parsed), used, records[-1].line + records[-1].lines
 
@@ -193,7 +197,7 @@ class DelimitedReader:
         record = next(scan(text, self.dialect, final=True), None)
         if record is None or record.cells is not None or record.end > RECORD_BYTES:
             raise too_large_record(line)
-        parsed = read_records(text, [record], line, len(self.names), self.options.strip)
+        parsed = read_records(text, [record], line, self.width, self.options.strip)
         return (lambda: parsed), len(text[: record.end].encode()), record.lines
 
 
@@ -225,6 +229,16 @@ def read_fast(data: memoryview, line: int, piece: blocks.Cut, dialect: Dialect, 
         return None
     few = [line + int(one) for one in found.blank[:KEPT_PLACES]]
     return Parsed(cells, array("q", (line + found.starts).tobytes()), len(found.blank), blank_rows=few)
+
+
+def _narrowed(parsed: Parsed, kept: list[int]) -> Parsed:
+    """Without the columns that are none."""
+    short, places = Counter[int](), dict[int, list[int]]()
+    for cells, rows in parsed.short.items():
+        left = bisect_left(kept, cells)
+        short[left] += rows
+        places[left] = [*places.get(left, []), *parsed.short_rows[cells]]
+    return replace(parsed, cells=selected(parsed.cells, kept), short=short, short_rows=places)
 
 
 def record_batch_of(table: pa.Table) -> pa.RecordBatch:

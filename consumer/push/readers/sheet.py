@@ -13,6 +13,7 @@ from consumer.push.options import Options
 from consumer.push.readers.ahead import ahead
 from consumer.push.readers.delimited import no_header
 from consumer.push.readers.tolerant import Parsed, record_batch
+from consumer.push.readers.unnamed import kept_columns, names_of, selected
 from consumer.push.table import Chunk, Heading, Rows, Short, Tally
 from schemas.errors import FileError
 
@@ -32,10 +33,11 @@ class RowsReader:
     """The counterpart of DelimitedReader for `Rows`."""
 
     def __init__(self, source: Rows, options: Options) -> None:
-        check_width(source.width)
         self.source, self.options = source, options
         found = self._given() if source.names is not None else self._find()
-        self.names, self.after = found.names, found.after
+        self.after = found.after
+        self.kept = kept_columns(found.names, lambda: (_below(chunk, self.after).cells for chunk in source.chunks()))
+        self.names = found.names if self.kept is None else names_of(found.names, self.kept)
         named = unique_names(self.names)
         self.heading = Heading(
             format=source.format, names=tuple(one.stored for one in named.values()),
@@ -44,6 +46,7 @@ class RowsReader:
         )  # fmt: skip
 
     def _given(self) -> _Found:
+        check_width(self.source.width)
         return _Found([clean_name(name) for name in self.source.names or ()], 0, 0)
 
     def _find(self) -> _Found:
@@ -88,7 +91,9 @@ class RowsReader:
     def _below_header(self) -> Iterator[tuple[Chunk, int]]:
         """The rows, each chunk with the number of error cells found until there."""
         for chunk in self.source.chunks():
-            yield _below(chunk, self.after), self.source.error_cells
+            below = _below(chunk, self.after)
+            narrow = below if self.kept is None else Chunk(selected(below.cells, self.kept), below.row_numbers)
+            yield narrow, self.source.error_cells
 
 
 #: JSON's escape of a NUL, not one of the backslash before `u0000`.
