@@ -43,13 +43,19 @@ class Endings:
         self._sealer = sealer
         self._source = source
 
-    def settle(self, delivery: Delivery, job: Job, outcome: Outcome, callback_delivered: bool = False) -> None:
-        """Tells *outcome*, which is in the claim, and forgets the message; gives it back when it could not be told."""
+    def settle(
+        self, delivery: Delivery, job: Job, outcome: Outcome, callback_delivered: bool = False, traceparent: str = ""
+    ) -> None:
+        """Tells *outcome*, which is in the claim, and forgets the message; gives it back when it could not be told.
+
+        *traceparent* is the context of the attempt, if there was one just now: the callback is its child.
+        """
+        traceparent = traceparent or context_of(delivery.message)
         event = outcome.event(job.job_id, job.job_type, self._source)
         event = replace(event, data={**event.data, **_about(job)})
         told = self._sent(event_message(event, self._names))
         if told and job.result_url and not callback_delivered:
-            told = self._sent(*self._callback(job, job.result_url, outcome, context_of(delivery.message)))
+            told = self._sent(*self._callback(job, job.result_url, outcome, traceparent))
         if not told:
             delivery.release()
         elif outcome.kind is Kind.DEAD:

@@ -74,9 +74,9 @@ class Worker:
         self._claims = Claims(engine, lease_s=settings.lease, max_starts=settings.max_starts)
         self._sealer = Sealer(message_keys(settings.secret_key, words(settings.message_keys)))
         self._scratch = Scratch()
-        self._shown = Watched(watch, job_types(topology), settings.slots)
+        self._shown = Watched(watch, topology.job_types, settings.slots)
         self._source = f"/worker/{socket.gethostname()}/{os.getpid()}"
-        alive = Alive(self._source, version(), settings.slots, job_types(topology))
+        alive = Alive(self._source, version(), settings.slots, topology.job_types)
         self._heartbeat = Heartbeat(engine, alive, lambda: self._shown.busy, settings.worker_beat)
         self._endings = Endings(settings, self._names, self._outgoing, self._requested, self._sealer, self._source)
         self._deliveries: queue.SimpleQueue[Delivery | None] = queue.SimpleQueue()
@@ -94,7 +94,7 @@ class Worker:
             thread.start()
         for future in ready:
             future.result()
-        for job_type in job_types(self._topology):
+        for job_type in self._topology.job_types:
             work = self._names.work(job_type)
             self._consumers.append(self._bus.consume(work, self._deliveries.put, prefetch=self._settings.slots))
         self._heartbeat.start()
@@ -193,7 +193,7 @@ class Worker:
                     return
                 self._shown.finished(job, kind)
                 if telling.confirmed():
-                    self._endings.settle(delivery, job, outcome)
+                    self._endings.settle(delivery, job, outcome, traceparent=attempt.span.traceparent)
                 else:
                     delivery.release()
             case Retry():
@@ -293,9 +293,3 @@ class Worker:
             pass
         for _ in self._threads:
             self._deliveries.put(None)
-
-
-def job_types(topology: Topology) -> tuple[str, ...]:
-    """Those that have a work queue."""
-    work = [each for each in topology.bindings if each.exchange == topology.names.jobs]
-    return tuple(each.routing_key for each in work if each.queue == topology.names.work(each.routing_key))

@@ -100,6 +100,12 @@ class Topology:
     bindings: tuple[Binding, ...]
     policies: tuple[Policy, ...]
 
+    @property
+    def job_types(self) -> tuple[str, ...]:
+        """Those that have a work queue."""
+        work = [each for each in self.bindings if each.exchange == self.names.jobs]
+        return tuple(each.routing_key for each in work if each.queue == self.names.work(each.routing_key))
+
     def retry_delay(self, delay_s: float) -> float:
         """The shortest of the declared delays that is not shorter than *delay_s*; the longest where all are."""
         delays = sorted(queue.delay_s for queue in self.queues if queue.delay_s is not None)

@@ -107,8 +107,8 @@ def test_one_trace_leads_from_the_request_to_the_callback(watched: Service, ckan
     (request,), (attempt,), (callback,) = map(collector.named, ("POST /job", "push_to_datastore", "callback"))
     assert (request.parent_id, request.kind, request.role) == (PARENT, SERVER, "gateway")
     assert (attempt.parent_id, attempt.kind, attempt.role) == (request.span_id, CONSUMER, "worker")
-    assert (callback.parent_id, callback.kind) == (request.span_id, CLIENT)
-    stages = [span for span in collector.spans if span.parent_id == attempt.span_id]
+    assert (callback.parent_id, callback.kind) == (attempt.span_id, CLIENT)
+    stages = [span for span in collector.spans if span.parent_id == attempt.span_id and span is not callback]
     assert [span.name for span in sorted(stages, key=_start)] == ["fetching", "opening", "loading"]
     assert all(attempt.start_ns <= span.start_ns <= span.end_ns <= attempt.end_ns + 1_000_000 for span in stages)
     assert request.facts["http.response.status_code"] == callback.facts["http.response.status_code"] == 200

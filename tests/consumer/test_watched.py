@@ -59,7 +59,8 @@ def test_only_what_was_loaded_counts_as_loaded() -> None:
     counted = Figures()
     watched = Watched(Watch(counted), ["echo"], 2)
     pushed: dict[str, Json] = {"rows": 7, "rejected": 2, "file": {"size_bytes": 100}}
-    for result in (pushed, {**pushed, "skipped": "unchanged"}, {**pushed, "dry_run": True}, {"rows": "many"}, None, [1]):
+    idle: tuple[Json, ...] = ({**pushed, "skipped": "unchanged"}, {**pushed, "dry_run": True}, {"rows": "many"}, None, [1])
+    for result in (pushed, *idle):
         attempted(watched, End(Kind.COMPLETE, {"data": result}))
     told = figures(counted)
     assert told["datapusher_file_bytes_total", "echo"] == 100
