@@ -61,7 +61,7 @@ def _rich(plan: Plan, position: int, decision: Decision) -> str:
 
 def _column(plan: Plan, position: int, name: Name, rich: str, decision: Decision, evidence: Evidence, rows: int) -> Column:
     rule = decision.rule
-    tokens = {} if rich in _WITHOUT_TOKENS else dict(evidence.tokens)
+    tokens = {} if rich in _WITHOUT_TOKENS else dict(sorted(evidence.tokens.items()))
     counted = sum(tokens.values())
     layout = rule.layout if rule else {"date": _ISO, "timestamp": _ISO_MOMENT}.get(rich)
     return Column(
