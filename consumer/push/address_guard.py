@@ -158,6 +158,8 @@ def _connected(family: int, kind: int, protocol: int, sockaddr: tuple[object, ..
     sock = socket.socket(family, kind, protocol)
     try:
         sock.settimeout(timeout_s)
+        # As urllib3 does: a request's body must not wait until the other side has acknowledged its headers.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.connect(sockaddr)
     except BaseException:
         sock.close()

@@ -105,6 +105,11 @@ def test_the_message_does_not_tell_how_an_internal_name_resolves(monkeypatch: py
     assert "10.9.8.7" not in str(caught.value.as_dict())
 
 
+def test_a_body_need_not_wait_for_the_acknowledgement_of_its_headers(server: FileServer) -> None:
+    with AddressGuard(("127.0.0.0/8",)).connect(Origin.of(server.url()), 5.0) as connection:
+        assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 def _resolve(monkeypatch: pytest.MonkeyPatch, answers: Any) -> None:
     """A resolver that knows the names of the test: a mapping, or an iterator of what each further call is told."""
 
