@@ -11,7 +11,8 @@ from math import log10
 
 from read import HERE, RESULTS, merge
 
-PLOT = HERE / "load.svg"
+#: The docs' site shows only what lies in its own folder.
+PLOTS = (HERE / "load.svg", HERE.parent / "docs/images/load.svg")
 COLOURS = ("#1f6f8b", "#8bb8c8", "#b5651d", "#dcae82", "#5b7f3b", "#7a5195")
 #: The drawing's area, in its own units.
 LEFT, RIGHT, TOP, BOTTOM = 70, 600, 40, 270
@@ -30,8 +31,8 @@ def add_points(name: str, points: Points) -> None:
 
 def draw() -> None:
     lines = {name: {int(rows): rate for rows, rate in points.items()} for name, points in _known().items()}
-    if lines:
-        PLOT.write_text(svg(lines))
+    for plot in PLOTS if lines else ():
+        plot.write_text(svg(lines))
 
 
 def _known() -> dict[str, dict[str, float]]:
