@@ -106,8 +106,8 @@ class Settings:
                                        "`https://a.example=postgresql://…`, `;` between.",
                                        secret=True, section="Loading")  # fmt: skip
     datastore_read_role: str = setting("", "DataStore's read-only role; found by its grants when not set.")
-    chunk_insert_rows: int = setting(5000, "Rows in one call of the API loader.")
-    chunk_insert_bytes: int = setting(4_194_304, "Size of one call of the API loader.", unit="bytes")
+    chunk_insert_rows: int = setting(10_000, "Rows in one call of the API loader.")
+    chunk_insert_bytes: int = setting(8_388_608, "Size of one call of the API loader.", unit="bytes")
     skip_url_types: str = setting("datastore,tabledesigner", "url_types whose tables have no file behind them.")
     ckan_timeout: float = setting(120.0, "Limit for one call of CKAN's API.", unit="seconds")
 

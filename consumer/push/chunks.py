@@ -52,8 +52,8 @@ class Chunk:
 class ChunkLimits:
     """What one call may carry; lowered when the server refuses a size."""
 
-    rows: int = 5000
-    bytes: int = 4_194_304
+    rows: int = 10_000
+    bytes: int = 8_388_608
 
 
 def chunks(batches: Iterable[Batch], columns: Sequence[Column], limits: ChunkLimits) -> Iterator[Chunk]:

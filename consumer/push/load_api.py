@@ -34,8 +34,8 @@ UNORDERED_CONNECTIONS = 2
 class ApiLimits:
     """Of one call: CHUNK_INSERT_ROWS and CHUNK_INSERT_BYTES."""
 
-    rows: int = 5000
-    bytes: int = 4_194_304
+    rows: int = 10_000
+    bytes: int = 8_388_608
 
 
 class ApiLoader:

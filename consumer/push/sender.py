@@ -16,8 +16,8 @@ from consumer.report import Report
 from schemas.errors import DataPusherError, Transient
 
 #: Waits before a chunk is sent again. A call that timed out may still be going on in CKAN: the first look comes late
-#: enough for a 5,000-row call (0.65 s) to have ended.
-RETRY_DELAYS_S = (1.0, 4.0, 15.0)
+#: enough for a 10,000-row call (1.3 s) to have ended.
+RETRY_DELAYS_S = (2.0, 5.0, 15.0)
 #: Retry-After beyond this is for the job to wait, not for a loader that holds a half-filled table.
 LONGEST_WAIT_S = 60.0
 
