@@ -74,6 +74,7 @@ setup(
             "pytest>=8",
             "pytest-aiohttp>=1.0",
             "pytest-timeout>=2.3",
+            "python-dateutil>=2.8",
             "schemathesis>=4.0",
             "setuptools>=70.1",
             "pyyaml>=6",

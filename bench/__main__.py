@@ -1,6 +1,6 @@
 """`make bench`: every benchmark, one after the other; figures that can be compared go to bench/results.json.
 
-python -m bench [read] [load] [bus] [dashboard]
+python -m bench [read] [load] [api] [bus] [dashboard]
 """
 
 import json
@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 HERE = Path(__file__).parent
-ALL = ("read", "load", "bus", "dashboard")
+ALL = ("read", "load", "api", "bus", "dashboard")
 
 
 def main() -> int:

@@ -40,6 +40,7 @@ def running_ckan() -> Iterator[dict[str, str]]:
             "DATAPUSHER_TEST_CKAN_URL": site.url,
             "DATAPUSHER_TEST_CKAN_TOKEN": site.token,
             "DATAPUSHER_TEST_CKAN_WRITE_URL": databases.write_url,
+            "DATAPUSHER_TEST_CKAN_DATABASE_URL": databases.ckan_url,
             "DATAPUSHER_TEST_SERVICE_PORT": str(around.service_port),
         }
 
