@@ -11,15 +11,23 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, Engine, Row, case, delete, exists, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Row, bindparam, case, delete, exists, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from consumer.memory import Kept
 from consumer.outcome import Outcome
+from consumer.plain_claims import finish_plainly, take_plainly
 from schemas.errors import Stopped
 from schemas.messages import Job, Json, Kind
 from schemas.store import reading, store_now, writing
 from schemas.tables import cancellations, claims, jobs
+
+KEPT = (
+    select(claims.c.kept)
+    .where(claims.c.resource_key == bindparam("key"), claims.c.kept.is_not(None))
+    .order_by(claims.c.changed_at.desc())
+    .limit(1)
+)
 
 logger = logging.getLogger(__name__)
 
@@ -70,20 +78,24 @@ Taken = Claim | Finished | Busy | Cancelled | Poison
 class Claims:
     """All methods may be called from any thread, and raise StoreUnavailable."""
 
-    def __init__(self, engine: Engine, *, lease_s: float, max_starts: int) -> None:
+    def __init__(self, engine: Engine, *, lease_s: float, max_starts: int, relaxed: bool = False) -> None:
+        """*relaxed*: the bus is in the store's file, so that a power cut takes back no claim without what followed from it."""
         self._engine = engine
+        self._relaxed = relaxed
         self._lease_s = lease_s
         self._max_starts = max_starts
 
     def take(self, job: Job, owner: str, replay: str = "") -> Taken:
         """Claims *job* for *owner*, and counts the start. *replay* names the replay of a dead job, if it is one."""
-        asked_at = time.monotonic()
+        asked_at, key = time.monotonic(), resource_key(job)
         try:
-            with writing(self._engine) as connection:
+            with writing(self._engine, relaxed=self._relaxed) as connection:
+                if take_plainly(connection, job.job_id, key, owner, self._lease_s):
+                    return Claim(job.job_id, owner, 1, asked_at + self._lease_s, _kept(connection, key))
                 row = _row(connection, job.job_id)
                 refusal = self._refusal(connection, job, row, replay)
                 starts = self._start(connection, job, owner, row, replay) if refusal is None else 0
-                kept = _kept(connection, resource_key(job)) if refusal is None else None
+                kept = _kept(connection, key) if refusal is None else None
         except IntegrityError:
             # The index `claims_one_running`: another job of the resource runs. Or the same job was taken a moment ago.
             return Busy()
@@ -116,10 +128,8 @@ class Claims:
 
     def finish(self, claim: Claim, outcome: Outcome) -> bool:
         """Keeps the outcome and frees the resource; false when the claim is lost, and with it the outcome."""
-        with writing(self._engine) as connection:
-            ended = {"outcome": outcome.as_dict(), "running": False, "owner": None, "lease_until": None}
-            changed = update(claims).where(*_held(claim)).values(**ended, changed_at=store_now(connection))
-            return connection.execute(changed).rowcount == 1
+        with writing(self._engine, relaxed=self._relaxed) as connection:
+            return finish_plainly(connection, claim.job_id, claim.owner, claim.starts, outcome)
 
     def conclude(self, job: Job, kind: Kind, data: Mapping[str, Json], replay: str = "") -> Outcome:
         """Keeps an outcome for a job that is not started (any more); gives the one that was kept before, if any."""
@@ -237,8 +247,7 @@ def _put(connection: Connection, job_id: str, row: Row[Any] | None, **values: ob
 
 
 def _kept(connection: Connection, key: str) -> Kept:
-    noted = select(claims.c.kept).where(claims.c.resource_key == key, claims.c.kept.is_not(None))
-    kept: Kept = connection.execute(noted.order_by(claims.c.changed_at.desc()).limit(1)).scalar()
+    kept: Kept = connection.execute(KEPT, {"key": key}).scalar()
     return kept
 
 

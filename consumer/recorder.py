@@ -78,6 +78,7 @@ class Recorder:
         self._engine = engine
         self._names = names
         self._secret_key = settings.secret_key
+        self._relaxed = settings.broker_url.startswith("embedded:")
         self._sealer = Sealer(message_keys(settings.secret_key, words(settings.message_keys)))
 
     def turn(self, stop: threading.Event) -> None:
@@ -146,7 +147,7 @@ class Recorder:
         """
         try:
             with self._seconds.time():
-                record(self._engine, [each.told for each in heard])
+                record(self._engine, [each.told for each in heard], relaxed=self._relaxed)
         except (SQLAlchemyError, ValueError, OverflowError) as error:
             if len(heard) == 1:
                 self._bury(heard[0].delivery, f"cannot be recorded: {getattr(error, 'orig', error)}")

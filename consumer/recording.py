@@ -59,9 +59,10 @@ def told(body: bytes, message_id: str, is_event: bool, secret_key: str) -> Told 
     return Told(job.job_id, job=_job_row(job, secret_key))
 
 
-def record(engine: Engine, batch: Sequence[Told]) -> None:
-    """All of *batch* in one transaction. Raises: StoreUnavailable, or whatever the database says about the data."""
-    with writing(engine) as connection:
+def record(engine: Engine, batch: Sequence[Told], *, relaxed: bool = False) -> None:
+    """All of *batch* in one transaction. *relaxed*: the messages are in the store's file, and so come back with a power cut
+    that takes the transaction back. Raises: StoreUnavailable, or whatever the database says about the data."""
+    with writing(engine, relaxed=relaxed) as connection:
         # Jobs whose traces somebody had removed: nothing that is still under way may bring them back.
         deleted = set(among(connection, DELETED, {each.job_id for each in batch}).scalars())
         kept = [each for each in batch if each.job_id not in deleted]

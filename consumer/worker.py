@@ -71,7 +71,8 @@ class Worker:
         self._bus = bus
         self._topology = topology
         self._names = topology.names
-        self._claims = Claims(engine, lease_s=settings.lease, max_starts=settings.max_starts)
+        relaxed = settings.broker_url.startswith("embedded:")
+        self._claims = Claims(engine, lease_s=settings.lease, max_starts=settings.max_starts, relaxed=relaxed)
         self._sealer = Sealer(message_keys(settings.secret_key, words(settings.message_keys)))
         self._scratch = Scratch()
         self._shown = Watched(watch, topology.job_types, settings.slots)

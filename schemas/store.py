@@ -5,6 +5,7 @@ SQLite: WAL, so that readers never wait for the writer; `synchronous=FULL`, so t
 may have been restarted.
 """
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -108,10 +109,27 @@ def reading(engine: Engine) -> Iterator[Connection]:
 
 
 @contextmanager
-def writing(engine: Engine) -> Iterator[Connection]:
-    """One transaction, committed at the end. Raises: StoreUnavailable; a broken constraint stays an IntegrityError."""
-    with unavailable_store_said(), engine.begin() as connection:
+def writing(engine: Engine, *, relaxed: bool = False) -> Iterator[Connection]:
+    """One transaction, committed at the end. Raises: StoreUnavailable; a broken constraint stays an IntegrityError.
+
+    *relaxed*: on SQLite without waiting for the disk. A power cut (not the death of a process) may take the transaction
+    back, and then everything that was committed to the file after it.
+    """
+    with unavailable_store_said(), engine.connect() as connection, _synchronous(connection, relaxed), connection.begin():
         yield connection
+
+
+@contextmanager
+def _synchronous(connection: Connection, relaxed: bool) -> Iterator[None]:
+    if not relaxed or connection.dialect.name != "sqlite":
+        yield
+        return
+    driver: sqlite3.Connection = connection.connection.driver_connection  # type: ignore[assignment]
+    driver.execute("PRAGMA synchronous = NORMAL")
+    try:
+        yield
+    finally:
+        driver.execute("PRAGMA synchronous = FULL")
 
 
 def store_now(connection: Connection) -> datetime:

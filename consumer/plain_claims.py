@@ -1,0 +1,50 @@
+"""Taking and ending a claim that nobody contests, each in one statement with a fixed text: what every job costs.
+
+Anything else (started before, cancelled, its resource busy) changes no row here, and `claims` looks at it closely.
+"""
+
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import Connection, text
+
+from consumer.outcome import Outcome
+from schemas.json_text import dump_json
+
+_TAKE = """
+    INSERT INTO claims (job_id, resource_key, starts, owner, lease_until, running, changed_at)
+    SELECT :job_id, :key, 1, :owner, {lease_until}, true, {now}
+    WHERE NOT EXISTS (SELECT 1 FROM cancellations WHERE job_id = :job_id) ON CONFLICT DO NOTHING
+"""
+_FINISH = """
+    UPDATE claims SET outcome = :outcome, running = false, owner = NULL, lease_until = NULL, changed_at = {now}
+    WHERE job_id = :job_id AND owner = :owner AND starts = :starts AND running
+"""
+#: See `store_now` for whose clock it is.
+_NOW = {"postgresql": "timezone('UTC', clock_timestamp())", "sqlite": ":now"}
+_LEASE_UNTIL = {"postgresql": f"{_NOW['postgresql']} + :lease_s * interval '1 s'", "sqlite": ":lease_until"}
+TAKE = {name: text(_TAKE.format(now=_NOW[name], lease_until=_LEASE_UNTIL[name])) for name in _NOW}
+FINISH = {name: text(_FINISH.format(now=_NOW[name])) for name in _NOW}
+
+
+def take_plainly(connection: Connection, job_id: str, key: str, owner: str, lease_s: float) -> bool:
+    """Whether the job has its first claim now."""
+    times: dict[str, object] = {"lease_s": lease_s}
+    if connection.dialect.name == "sqlite":
+        now = datetime.now(UTC).replace(tzinfo=None)
+        times = {"now": _moment(now), "lease_until": _moment(now + timedelta(seconds=lease_s))}
+    given = {"job_id": job_id, "key": key, "owner": owner, **times}
+    return connection.execute(TAKE[connection.dialect.name], given).rowcount == 1
+
+
+def finish_plainly(connection: Connection, job_id: str, owner: str, starts: int, outcome: Outcome) -> bool:
+    """Whether the claim was held until now."""
+    given: dict[str, object] = {"job_id": job_id, "owner": owner, "starts": starts}
+    if connection.dialect.name == "sqlite":
+        given["now"] = _moment(datetime.now(UTC).replace(tzinfo=None))
+    given["outcome"] = dump_json(outcome.as_dict()).decode()
+    return connection.execute(FINISH[connection.dialect.name], given).rowcount == 1
+
+
+def _moment(moment: datetime) -> str:
+    """As SQLAlchemy writes it for SQLite."""
+    return moment.isoformat(" ", "microseconds")
