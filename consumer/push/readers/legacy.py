@@ -52,9 +52,11 @@ _NO_TEXT = 3.0
 _MOST_PLACES = 3_000
 
 #: What signs cost that may stand between letters; signs that may stand before or behind one.
-_WITHIN = {"’": 0.0, "·": 0.0, "\u00a0": 0.0, "‑": 0.0, "´": 0.2, "‘": 0.2, "–": 0.4, "—": 0.4, "…": 0.4}
-_BEFORE = frozenset("“„‚«‹‘’¿¡€£§©°№–—…•\u00a0")
-_ALONE = frozenset("½¼¾%±×÷µªº")
+_SOFT_HYPHEN = "\u00ad"
+_WITHIN = {_SOFT_HYPHEN: 0.2, "’": 0.0, "·": 0.0, "\u00a0": 0.0, "‑": 0.0, "´": 0.2, "‘": 0.2, "–": 0.4, "—": 0.4, "…": 0.4}
+_NO_LETTERS = frozenset("µªº")
+_BEFORE = frozenset("µ“„‚«‹‘’¿¡€£§©°№–—…•\u00a0")
+_ALONE = frozenset("¢¥½¼¾%±×÷µªº")
 _BEHIND = frozenset("ªº”“‘’»›°²³¹®™€–—…†‡\u00a0")
 
 #: Encodings of several bytes a character.
@@ -66,7 +68,7 @@ _PERFECT, _HOPELESS = 0.06, 0.3
 #: Characters above ASCII from which on that is believed at all.
 _ENOUGH = 40
 #: What chardet's first answer is worth, in characters.
-_CHARDET = 1.0
+_CHARDET = 0.5
 
 #: (the byte before, the byte, the byte behind).
 Place = tuple[int, int, int]
@@ -131,7 +133,7 @@ def _cost(places: Mapping[Place, int], name: str) -> float:
     total, letters = 0.0, Counter[str]()
     for (before, byte, behind), count in places.items():
         char = table[byte]
-        if char.isalpha() or unicodedata.combining(char):
+        if (char.isalpha() and char not in _NO_LETTERS) or unicodedata.combining(char):
             total += count * _cost_of_letter(table[before], char, table[behind])
             letters[char.lower()] += count
         else:
@@ -156,7 +158,7 @@ def _cost_of_letter(before: str, char: str, behind: str) -> float:
 
 
 def _cost_of_sign(before: str, char: str, behind: str) -> float:
-    if unicodedata.category(char)[0] == "C":
+    if unicodedata.category(char)[0] == "C" and char != _SOFT_HYPHEN:
         return _NO_TEXT
     if before.isalpha() and behind.isalpha():
         return _WITHIN.get(char, 1.0)

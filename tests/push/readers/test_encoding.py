@@ -45,6 +45,20 @@ def test_text_is_read_in_the_encoding_it_was_written_in(tmp_path: Path, encoding
     assert facts["data"] == rows
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "5 µg/m³", "20°C", "£500", "€5", "¥1", "½ cup", "12 km²", "it’s", "“x”", "2010–2012", "Foo™", "© 2020", "Nº 5", "1ª", "café",
+        "Zoë", "Ø", "±5", "3 × 4", "§ 5", "a…", "• a", "Côte d’Ivoire", "STRASSE ÄÖÜ", "STRAßE", "¿qué?", "n°5", "5\u00a0000",
+    ],
+)  # fmt: skip
+def test_a_single_odd_character_is_one_of_windows(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "x.csv"
+    path.write_bytes(f"a|b\n1|x\n2|{text}\n".encode("cp1252"))
+
+    assert became(path)["data"][-1] == ["2", text]
+
+
 def test_lines_that_are_utf8_do_not_tell_what_the_others_are_in(tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
     path.write_bytes("a;b\n1;café\n2;naïve\n".encode() * 50 + "3;Zürich\n".encode("cp1252"))
