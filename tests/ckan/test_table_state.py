@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from statistics import median
 from typing import Any
 
 import pytest
@@ -90,8 +91,8 @@ def test_readers_during_a_load_do_no_harm_and_with_copy_see_no_half_table(
     resource_id = ckan.link(files.url("/large.csv"))
     ckan.pushed(resource_id)
     files.answers["/large.csv"] = Answer(_rows(MORE_ROWS))
-    seen, stop = list[tuple[int, int]](), threading.Event()
-    reader = threading.Thread(target=_read, args=(ckan, resource_id, seen, stop))
+    seen, waits, stop = list[tuple[int, int]](), list[float](), threading.Event()
+    reader = threading.Thread(target=_read, args=(ckan, resource_id, seen, waits, stop))
     reader.start()
 
     ckan.call("datapusher_submit", resource_id=resource_id)
@@ -102,14 +103,18 @@ def test_readers_during_a_load_do_no_harm_and_with_copy_see_no_half_table(
     data = status["task_info"]["data"]
     record_property(f"{MORE_ROWS} rows x 6 columns: rows/s of the stage loading, with a reader",
                     f"{MORE_ROWS / data['durations_s']['loading']:,.0f}")  # fmt: skip
+    record_property("a reader meanwhile: answers, median and longest wait (s)",
+                    f"{len(seen)}, {median(waits):.3f}, {max(waits):.3f}")  # fmt: skip
     assert ckan.total(resource_id) == data["table_rows"] == MORE_ROWS
     assert len(seen) > 3
     if loader != "api":
         assert set(seen) <= {(200, ROWS), (200, MORE_ROWS)}
 
 
-def _read(ckan: RealCkan, resource_id: str, seen: list[tuple[int, int]], stop: threading.Event) -> None:
+def _read(ckan: RealCkan, resource_id: str, seen: list[tuple[int, int]], waits: list[float], stop: threading.Event) -> None:
     while not stop.is_set():
+        asked = time.monotonic()
         answer = ckan.search(resource_id, limit=1)
+        waits.append(time.monotonic() - asked)
         seen.append((answer.status_code, answer.json()["result"]["total"] if answer.ok else 0))
         time.sleep(0.05)
