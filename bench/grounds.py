@@ -82,10 +82,10 @@ class Ground:
                 process.wait()
 
     @contextlib.contextmanager
-    def all_roles(self) -> Iterator[dict[str, "Role"]]:
+    def all_roles(self, **environment: str) -> Iterator[dict[str, "Role"]]:
         """The whole service: its processes by the name of their command; the first one is, or has, the gateway."""
         with contextlib.ExitStack() as stack:
-            yield {name: stack.enter_context(self.running("datapusher.py", name)) for name in self.roles}
+            yield {name: stack.enter_context(self.running("datapusher.py", name, **environment)) for name in self.roles}
 
     def _environment(self, folder: str, more: Mapping[str, str]) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("DATAPUSHER_")}
