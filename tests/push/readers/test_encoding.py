@@ -48,8 +48,8 @@ def test_text_is_read_in_the_encoding_it_was_written_in(tmp_path: Path, encoding
 @pytest.mark.parametrize(
     "text",
     [
-        "5 µg/m³", "20°C", "£500", "€5", "¥1", "½ cup", "12 km²", "it’s", "“x”", "2010–2012", "Foo™", "© 2020", "Nº 5", "1ª", "café",
-        "Zoë", "Ø", "±5", "3 × 4", "§ 5", "a…", "• a", "Côte d’Ivoire", "STRASSE ÄÖÜ", "STRAßE", "¿qué?", "n°5", "5\u00a0000",
+        "5 µg/m³", "20°C", "£500", "€5", "¥1", "½ cup", "12 km²", "it’s", "“x”", "2010–2012", "Foo™", "© 2020", "Nº 5", "café",
+        "1ª", "Zoë", "Ø", "±5", "3 × 4", "§ 5", "a…", "• a", "Côte d’Ivoire", "STRASSE ÄÖÜ", "STRAßE", "¿qué?", "5\u00a0000",
     ],
 )  # fmt: skip
 def test_a_single_odd_character_is_one_of_windows(tmp_path: Path, text: str) -> None:
