@@ -9,7 +9,7 @@ import pytest
 
 from sandbox.server import Sandbox
 from schemas.store import open_store, store_url
-from tests.acceptance.service import Service
+from tests.acceptance.service import PATIENCE, Service
 from tests.conftest import needed
 from tests.faults import book as books
 from tests.faults.book import Book
@@ -52,8 +52,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.faults)
-            if not item.get_closest_marker("timeout"):
-                item.add_marker(pytest.mark.timeout(LIMIT_S))
+            own = item.get_closest_marker("timeout")
+            limit_s = own.args[0] if own else LIMIT_S
+            item.add_marker(pytest.mark.timeout(limit_s * PATIENCE), append=False)
 
 
 @pytest.fixture

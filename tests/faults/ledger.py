@@ -11,7 +11,7 @@ from sqlalchemy import Engine, select
 from sandbox.server import Sandbox
 from schemas.store import reading
 from schemas.tables import claims, jobs, outbox
-from tests.acceptance.service import Service, wait_until
+from tests.acceptance.service import PATIENCE, Service, wait_until
 
 FINAL = ("complete", "error", "cancelled", "dead")
 
@@ -81,7 +81,7 @@ class Ledger:
         """
         resource_id = str(self.ckan.add_resource(upload=("rows.csv", csv(rows)))["id"])
         body = self.ckan.job_for(resource_id)
-        deadline = time.monotonic() + patience_s
+        deadline = time.monotonic() + patience_s * PATIENCE
         while (job_id := self._accepted(body, resource_id)) is None:
             assert time.monotonic() < deadline, f"nobody accepts jobs: {self.refusals}\n{self.service.logs()}"
             time.sleep(0.2)
@@ -91,7 +91,7 @@ class Ledger:
 
     def settle(self, limit_s: float = 120.0) -> Account:
         """Waits until every accepted job has ended and its callback has arrived, or *limit_s* are over; then counts."""
-        deadline = time.monotonic() + limit_s
+        deadline = time.monotonic() + limit_s * PATIENCE
         while time.monotonic() < deadline and self.open_jobs():
             time.sleep(0.2)
         wait_until(lambda: not self._waiting_callbacks() or time.monotonic() > deadline, "callbacks are settled", limit_s + 60)

@@ -42,7 +42,7 @@ BACKLOG = 20
 BROKER_EACH = 20
 SAMPLE_EVERY_S = 2.0
 #: Copies of callbacks wait until it is certain that nobody is sending them.
-EMPTY_WITHIN_S = 30.0
+EMPTY_WITHIN_S = 60.0
 #: Growth of a veteran from the second quarter of the run to its last that is no leak.
 ALLOWED_GROWTH, ALLOWED_FDS = 0.25, 10
 
