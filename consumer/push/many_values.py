@@ -117,7 +117,7 @@ class Many:
     def frequent(self) -> list[tuple[str, int]]:
         """Values that are seen often enough for an estimate, most frequent first."""
         least = _SEEN * _EVERY if self.rows > _COUNTED_ROWS else 2
-        return [one for one in self.sample.most_common(KEPT) if one[1] >= least]
+        return sorted((one for one in self.sample.items() if one[1] >= least), key=lambda one: (-one[1], one[0]))
 
     def carry(self, values: pl.Series, times: pl.Series, numeric: bool) -> None:
         """What was counted one by one until now: distinct *values*, and how often each was there."""

@@ -15,5 +15,5 @@ class Profile:
     stddev: float | None = None  #: of the population
     min_length: int | None = None  #: characters
     max_length: int | None = None
-    frequent: tuple[tuple[str, int], ...] = ()  #: value, count; most frequent first
+    frequent: tuple[tuple[str, int], ...] = ()  #: value, count; most frequent first, then by code points
     frequent_exact: bool = True  #: else counted in a sample of the rows and scaled up

@@ -107,7 +107,7 @@ def _of_counts(counts: Counter[str], column: Column) -> Profile:
         return Profile(distinct=0)
     values, weights = pl.Series(list(known), dtype=pl.String), pl.Series(list(known.values()), dtype=pl.Float64)
     lengths = values.str.len_chars()
-    frequent = Counter(known).most_common(FREQUENT_VALUES)
+    frequent = sorted(known.items(), key=lambda one: (-one[1], one[0]))[:FREQUENT_VALUES]
     return Profile(
         distinct=len(known), min_length=_whole(lengths.min()), max_length=_whole(lengths.max()),
         frequent=tuple((_shown(value), count) for value, count in frequent), **_extremes(values, weights, column),

@@ -88,5 +88,7 @@ def _float_texts(numbers: pl.Series) -> pa.Array:
     are_whole = whole.cast(pl.Float64) == numbers
     if are_whole.all():
         return whole.cast(pl.String).to_arrow().cast(pa.string())
+    if not are_whole.any():
+        return numbers.cast(pl.String).to_arrow().cast(pa.string())
     found = pl.select(pl.when(are_whole).then(whole.cast(pl.String)).otherwise(numbers.cast(pl.String))).to_series()
     return found.to_arrow().cast(pa.string())
