@@ -39,7 +39,9 @@ def push_to_datastore(task_id: str, input: dict[str, Json]) -> dict[str, Json]:
             return story.unchanged(resource.hash, download, report)
         # A new table is what small files wait for: one call of CKAN less.
         asked = request.mode != "replace" or resource.datastore_active is not False
-        existing = (ckan.table(resource.id) if asked else None) or former_table(job.memory())
+        existing = ckan.table(resource.id) if asked else None
+        if existing is None and request.mode == "replace":
+            existing = former_table(job.memory())
         wishes = overrides(existing, request.mode)
         with report.stage("opening"):
             hints, limits = hints_of(resource, download), UnpackLimits.of(settings)
