@@ -7,7 +7,7 @@ Each way is `{rows: rows per second}` under its name; add_points puts one in and
 
 import json
 from collections.abc import Mapping
-from math import log10
+from math import ceil, floor, log10
 
 from read import HERE, RESULTS, merge
 
@@ -42,9 +42,9 @@ def _known() -> dict[str, dict[str, float]]:
 
 
 def svg(lines: Mapping[str, Points]) -> str:
-    """Both axes from nought or the smallest file up; rows logarithmic, so flat is linear growth."""
+    """Rows logarithmic, so that a flat line is linear growth."""
     sizes = sorted({rows for points in lines.values() for rows in points})
-    top = 1.15 * max(rate for points in lines.values() for rate in points.values())
+    top = _round(1.1 * max(rate for points in lines.values() for rate in points.values()))
     first, last = log10(sizes[0]), log10(sizes[-1])
 
     def place(rows: int, rate: float) -> tuple[float, float]:
@@ -54,10 +54,9 @@ def svg(lines: Mapping[str, Points]) -> str:
     marks = "".join(
         f'<text x="{place(rows, 0)[0]:.0f}" y="{BOTTOM + 18}" text-anchor="middle">{rows:,}</text>' for rows in sizes
     )
+    marks += "".join(_level(share * top, place(sizes[0], share * top)[1]) for share in (0.25, 0.5, 0.75))
     drawn = "".join(
-        _line(
-            name, [(*place(rows, rate), rate) for rows, rate in sorted(points.items())], COLOURS[number % len(COLOURS)], number
-        )
+        _line(name, [(*place(rows, rate), rate) for rows, rate in sorted(points.items())], number)
         for number, (name, points) in enumerate(lines.items())
     )
     height = BOTTOM + 50 + 18 * len(lines)
@@ -70,13 +69,25 @@ def svg(lines: Mapping[str, Points]) -> str:
     )
 
 
-def _line(name: str, spots: list[tuple[float, float, float]], colour: str, number: int) -> str:
-    path = " ".join(f"{x:.0f},{y:.0f}" for x, y, _ in spots)
-    circles = "".join(
-        f'<circle cx="{x:.0f}" cy="{y:.0f}" r="4" fill="{colour}"/>'
-        f'<text x="{x:.0f}" y="{y - 9:.0f}" text-anchor="middle">{rate:,.0f}</text>'
-        for x, y, rate in spots
+def _round(rate: float) -> float:
+    """The next number up with one digit and noughts."""
+    step: float = 10 ** floor(log10(rate))
+    return ceil(rate / step) * step
+
+
+def _level(rate: float, y: float) -> str:
+    return (
+        f'<path d="M{LEFT} {y:.0f}H{RIGHT}" stroke="#ddd"/>'
+        f'<text x="{LEFT - 6}" y="{y + 4:.0f}" text-anchor="end">{rate:,.0f}</text>'
     )
+
+
+def _line(name: str, spots: list[tuple[float, float, float]], number: int) -> str:
+    colour = COLOURS[number % len(COLOURS)]
+    path = " ".join(f"{x:.0f},{y:.0f}" for x, y, _ in spots)
+    circles = "".join(f'<circle cx="{x:.0f}" cy="{y:.0f}" r="4" fill="{colour}"/>' for x, y, _ in spots)
+    x, y, rate = spots[-1]
+    circles += f'<text x="{x:.0f}" y="{y - 9:.0f}" text-anchor="middle">{rate:,.0f}</text>'
     height = BOTTOM + 56 + 18 * number
     return (
         f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>{circles}'
