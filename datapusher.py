@@ -277,6 +277,7 @@ def _say_where(here: Installation, port: int) -> None:
     url = f"http://{host}:{port}{here.settings.url_prefix.rstrip('/')}/"
     click.echo(f"Data Pusher {VERSION} listens on {url}")
     click.echo(f"  CKAN's setting   ckan.datapusher.url = {url}")
+    click.echo(f"  the dashboard is {url}ui")
     click.echo(f"  jobs are kept in {_without_password(here.store_url)}")
     click.echo(f"  messages go by   {_without_password(here.settings.broker_url)}")
     sys.stdout.flush()

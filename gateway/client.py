@@ -198,6 +198,9 @@ def _show_job(job: JobDict) -> None:
 
 
 def _show_jobs(jobs: Sequence[JobDict]) -> None:
+    if not jobs:
+        print("No job.")
+        return
     table = Table(Column("job", no_wrap=True), "type", "state", "requested", "resource", "error")
     for job in jobs:
         resource = str(job["metadata"].get("resource_id", ""))
