@@ -10,8 +10,10 @@ from schemas.errors import BadSetting
 from schemas.store import MIGRATIONS, VERSION, open_store, reading, store_now, writing
 from schemas.tables import cancellations, workers
 
-#: (table, column) that came after the first version.
-ADDED = re.findall(r"ALTER TABLE (\w+) ADD COLUMN (\w+)", "\n".join(step for steps in MIGRATIONS.values() for step in steps))
+#: What came after the first version: (table, column), and indexes.
+STEPS = "\n".join(step for steps in MIGRATIONS.values() for step in steps)
+ADDED = re.findall(r"ALTER TABLE (\w+) ADD COLUMN (\w+)", STEPS)
+INDEXES = re.findall(r"CREATE INDEX (\w+)", STEPS)
 
 
 def test_an_older_store_gets_what_it_lacks(tmp_path: Path) -> None:
@@ -21,6 +23,8 @@ def test_an_older_store_gets_what_it_lacks(tmp_path: Path) -> None:
     with writing(engine) as connection:
         connection.execute(insert(cancellations).values(job_id="j", requested_at=store_now(connection), deleted=False))
         connection.execute(text("DROP TABLE workers"))
+        for index in INDEXES:
+            connection.execute(text(f"DROP INDEX {index}"))
         for table, column in ADDED:
             connection.execute(text(f"ALTER TABLE {table} DROP COLUMN {column}"))
         connection.execute(text("UPDATE schema_version SET version = 1"))
