@@ -1,6 +1,6 @@
 """How fast a file gets into a DataStore by COPY, against what PostgreSQL needs at least and against XLoader's way.
 
-    python bench/load.py [--rows 1000000] [--times 1] [--ways ours,xloader] [--growth] [--database URL]
+    python bench/load.py [--rows 1000000] [--times 1] [--ways ours,xloader] [--no-growth] [--database URL]
 
 Makes a database of its own and drops it. All ways (load_ways.py) load the same CSV file, 20 mixed columns, and are timed
 in turn, so that a slow moment of the machine hits all of them; the median of the rounds' ratios counts. XLoader's way
@@ -16,7 +16,7 @@ of the ways that were asked for:
     copy_table_vs_xloader           MB of our table over those of XLoader's, indexes apart
     copy_table_vs_ckan              … over those of a table that was filled through CKAN's trigger (way `ckans_own`)
     load_peak_mb      largest memory of the process that loads
-    load_growth       (--growth) our seconds a row at 1,000,000 rows over those at 10,000, start-up apart and without
+    load_growth       our seconds a row at 1,000,000 rows over those at 10,000, start-up apart and without
                       the full-text index; load_growth_with_index with it. Draws bench/load.svg
 """
 
@@ -166,7 +166,9 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--times", type=int, default=1)
     parser.add_argument("--ways", default=",".join(WAYS), help=f"of {', '.join(WAYS | MORE_WAYS)}")
-    parser.add_argument("--growth", action="store_true", help="also 1,000 to 1,000,000 rows by our way")
+    parser.add_argument(
+        "--growth", action=argparse.BooleanOptionalAction, default=True, help="1,000 to 1,000,000 rows by our way"
+    )
     parser.add_argument("--database", default="postgresql://postgres@127.0.0.1/postgres", help="a superuser's")
     arguments = parser.parse_args()
     ways = [way for way in arguments.ways.split(",") if way]
