@@ -5,7 +5,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from consumer.push.inspect import inspect
@@ -48,7 +48,7 @@ def _with_damaged_member(draw: st.DrawFn, data: bytes) -> bytes:
     return packed.getvalue()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(damaged_files())
 def test_any_bytes_end_in_a_table_or_in_an_error_of_the_file(file: tuple[str, bytes]) -> None:
     name, data = file

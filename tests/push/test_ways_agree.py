@@ -4,7 +4,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from consumer.push.convert import convert
@@ -86,25 +86,25 @@ def _read(file: File, way: Way, block_bytes: int) -> tuple[object, ...]:
     return rows, numbers, facts, table.tally, table.heading
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(regular_files())
 def test_fast_and_tolerant_ways_make_the_same_table(file: File) -> None:
     assert _read(file, "fast", 1 << 20) == _read(file, "tolerant", 1 << 20)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(wild_files())
 def test_fast_and_tolerant_ways_agree_on_text_with_quotes_anywhere(file: File) -> None:
     assert _read(file, "fast", 1 << 20) == _read(file, "tolerant", 1 << 20)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(regular_files(), st.integers(3, 40))
 def test_where_the_blocks_are_cut_makes_no_difference(file: File, block_bytes: int) -> None:
     assert _read(file, "fast", 1 << 20) == _read(file, "fast", block_bytes)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(wild_files(), st.integers(3, 40))
 def test_where_the_blocks_are_cut_makes_no_difference_to_misplaced_quotes(file: File, block_bytes: int) -> None:
     assert _read(file, "fast", 1 << 20) == _read(file, "fast", block_bytes)
