@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 UNREAD_S = 600
 #: Between looks whether it shall stop; a heartbeat is due each half of HEARTBEAT_S.
 TURN_S, HEARTBEAT_S = 0.5, 30
+#: Ends that may be on their way to us.
+UNACKNOWLEDGED = 200
 #: Until the next connection is tried.
 PAUSE_S = 1.0
 #: Until the queue is there.
@@ -92,7 +94,8 @@ class Endings:
                 self._closed.wait(PAUSE_S)
 
     def _read(self, connection: Any) -> None:
-        consumer: Any = Consumer(connection, [self._queue], on_message=self._hear, no_ack=True)  # type: ignore[no-untyped-call]
+        consumer: Any = Consumer(connection, [self._queue], on_message=self._take)  # type: ignore[no-untyped-call]
+        consumer.qos(prefetch_count=UNACKNOWLEDGED)
         with consumer:
             self._ready.set()
             checked = time.monotonic()
@@ -104,8 +107,12 @@ class Endings:
                     checked = time.monotonic()
         self._queue(connection.default_channel).delete()  # closed on purpose: nobody will come back
 
-    def _hear(self, message: Any) -> None:
-        body = message.body
+    def _take(self, message: Any) -> None:
+        """Acknowledged once heard: what was on its way over a connection that broke comes again."""
+        self._hear(message.body)
+        message.ack()
+
+    def _hear(self, body: bytes | str) -> None:
         try:
             end = told(Event.decode(body.encode() if isinstance(body, str) else bytes(body)))
         except InvalidMessage as error:
