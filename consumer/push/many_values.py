@@ -181,16 +181,22 @@ def _ranges(frame: pl.DataFrame) -> list[tuple[str, str]]:
 def moments_of(frame: pl.DataFrame, weights: pl.Series | None = None) -> list[Moments]:
     """Of each column's texts that are numbers; *weights* tell how often each is there."""
     numbers = frame.select(pl.all().cast(pl.Float64, strict=False))
-    numbers = numbers.select(pl.when(pl.all().is_finite()).then(pl.all()))  # a null token may be NaN, and 1e999 infinite
     if weights is not None:
         return [_weighed(column, weights) for column in numbers.get_columns()]
+    found = _moments(numbers)
+    if all(isfinite(one.squares) for one in found):
+        return found
+    return _moments(numbers.select(pl.when(pl.all().is_finite()).then(pl.all())))  # a null token may be NaN, and 1e999 infinite
+
+
+def _moments(numbers: pl.DataFrame) -> list[Moments]:
     asked = [
         one.alias(f"{position} {index}")
-        for position in range(frame.width)
+        for position in range(numbers.width)
         for index, one in enumerate(_questions(pl.nth(position)))
     ]
     found = numbers.select(asked).row(0)
-    rows = (found[5 * position : 5 * position + 5] for position in range(frame.width))
+    rows = (found[5 * position : 5 * position + 5] for position in range(numbers.width))
     return [Moments(n, mean, variance * n, least, most) if n else Moments() for n, mean, variance, least, most in rows]
 
 
@@ -199,7 +205,7 @@ def _questions(number: pl.Expr) -> list[pl.Expr]:
 
 
 def _weighed(numbers: pl.Series, weights: pl.Series) -> Moments:
-    known = numbers.is_not_null()
+    known = numbers.is_finite().fill_null(False)
     values, times = numbers.filter(known).to_numpy(), weights.filter(known).cast(pl.Float64).to_numpy()
     if not len(values):
         return Moments()

@@ -49,18 +49,19 @@ class Profiler:
                 if self._counts[position] is not None and column.head(2 * EXACT_VALUES).n_unique() > EXACT_VALUES:
                     self._give_up(position, position in numeric)
             see(self._many, frame, cells, numeric)
-            for position, column in enumerate(frame.get_columns()):
+            for position, column in enumerate(cells.columns):
                 self._count(position, column, position in numeric)
         except (pl.exceptions.PolarsError, pa.ArrowException, ArithmeticError, ValueError):
             logger.warning("no column profile of this file", exc_info=True)
             self._broken = True
 
-    def _count(self, position: int, column: pl.Series, numeric: bool) -> None:
+    def _count(self, position: int, column: pa.Array, numeric: bool) -> None:
         """Count values one by one where they are few."""
         counts = self._counts[position]
         if counts is None:
             return
-        for value, times in column.value_counts(name="times").iter_rows():
+        values, numbers = column.value_counts().flatten()  # twice as fast as Polars'
+        for value, times in zip(values.to_pylist(), numbers.to_pylist(), strict=True):
             if value is not None:
                 counts[value] += times
         if len(counts) > EXACT_VALUES:
