@@ -9,6 +9,7 @@ of the embedded default under `embedded`. Compare within one run only: the two o
 
 import argparse
 import json
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -27,8 +28,8 @@ RESULTS = HERE / "results.json"
 Measure = Callable[[Ground, int], dict[str, float]]
 PARTS: dict[str, Measure] = {
     "accepting": lambda ground, rounds: bus_accepting.measure(ground, rounds=rounds, seconds=4),
-    "recording": lambda ground, rounds: bus_recording.measure(ground, rounds=rounds, jobs=2000),
-    "chain": lambda ground, rounds: bus_chain.measure(ground, jobs=2000),
+    "recording": lambda ground, rounds: bus_recording.measure(ground, rounds=rounds, jobs=1000),
+    "chain": lambda ground, rounds: bus_chain.measure(ground, jobs=1000),
     "reads": lambda ground, rounds: bus_reads.measure(ground, seconds=8),
     "publishing": lambda ground, rounds: bus_publishing.measure(ground, rounds=rounds, messages=10_000),
 }
@@ -36,6 +37,7 @@ PARTS: dict[str, Measure] = {
 
 def main() -> None:
     arguments = _arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that brokers and databases that were made go, too
     for where in [arguments.on] if arguments.on else GROUNDS:
         for name in arguments.parts or PARTS:
             print(f"{where}: {name}", flush=True)
