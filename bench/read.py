@@ -12,6 +12,7 @@ import json
 import multiprocessing
 import random
 import resource
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -182,12 +183,22 @@ def workbook(path: Path) -> dict[str, float]:
 def big(small: Path) -> float:
     """The higher peak of both ways, in MB."""
     path = DATA / "read_2gb.csv"
-    make_csv(path, int(2e9 / small.stat().st_size * 1_000_000))
     try:
+        _repeat(small, path, 2_000_000_000)
         peaks = [_big(path, way) for way in ("fast", "tolerant")]
     finally:
         path.unlink()
     return round(max(peaks))
+
+
+def _repeat(small: Path, path: Path, size_bytes: int) -> None:
+    """The rows of *small* again and again: much faster than making new ones."""
+    with small.open("rb") as rows, path.open("wb") as file:
+        file.write(rows.readline())
+        start = rows.tell()
+        while file.tell() < size_bytes:
+            rows.seek(start)
+            shutil.copyfileobj(rows, file, 1 << 20)
 
 
 def _big(path: Path, way: str) -> float:
