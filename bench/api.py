@@ -185,12 +185,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=50_000)
     parser.add_argument("--times", type=int, default=3)
+    parser.add_argument("--files", type=int, default=20, help="small files of either service")
     parser.add_argument("--jobs", type=int, default=100)
     parser.add_argument("--only", choices=("loads", "small", "burst"))
     given = parser.parse_args()
     with real_ckan() as site:
         parts: dict[str, Callable[[], dict[str, Any]]] = {
-            "small": lambda: small_files(site),
+            "small": lambda: small_files(site, given.files),
             "burst": lambda: burst(site, given.jobs),
             "loads": lambda: loads(site, given.rows, given.times),
         }

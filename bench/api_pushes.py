@@ -22,8 +22,6 @@ from tests.push.file_server import Answer, FileServer, running
 from tests.services import postgresql, rabbitmq
 
 SMALL_ROWS = 100
-#: Files timed of each; one more before them warms up.
-SMALL_TIMES = 20
 #: Resources made at the same time, as when a harvester or a script makes them.
 AT_ONCE = 20
 LIMIT_S = 120.0
@@ -129,7 +127,8 @@ def small_file() -> Iterator[str]:
         yield server.url("/small.csv")
 
 
-def small_files(site: Site) -> dict[str, float]:
+def small_files(site: Site, times: int) -> dict[str, float]:
+    """*times* files of each; one more before them warms up."""
     ckan, databases = site.ckan, Databases(site)
     seconds: dict[str, list[float]] = {"ours": [], "datapusher": []}
     with (
@@ -137,7 +136,7 @@ def small_files(site: Site) -> dict[str, float]:
         Switch(site.service_port) as switch,
     ):  # fmt: skip
         ports = {"ours": ours.port, "datapusher": theirs.port}
-        for number in range(SMALL_TIMES + 1):
+        for number in range(times + 1):
             for name, port in ports.items():
                 switch.target = port
                 needed = _visible_after(ckan, databases, url)
