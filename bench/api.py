@@ -20,6 +20,8 @@ import argparse
 import http.client
 import json
 import multiprocessing
+import signal
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -189,6 +191,8 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=100)
     parser.add_argument("--only", choices=("loads", "small", "burst"))
     given = parser.parse_args()
+    # SIGTERM as Ctrl-C: what was started and made must go in any case.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     with real_ckan() as site:
         parts: dict[str, Callable[[], dict[str, Any]]] = {
             "small": lambda: small_files(site, given.files),
