@@ -88,9 +88,12 @@ class Many:
 
     @property
     def distinct(self) -> int:
-        """Estimated: hashes are spread evenly over 64 bits, so the place of the k-th smallest tells how many there are."""
+        """Estimated: hashes are spread evenly over 64 bits, so the place of the k-th smallest tells how many there are; no
+        more than there are rows."""
         lowest = self._lowest()
-        return len(lowest) if self._highest is None else round((_HASHES - 1) * 2.0**64 / float(self._highest))
+        if self._highest is None:
+            return len(lowest)
+        return min(self.rows, round((_HASHES - 1) * 2.0**64 / float(self._highest)))
 
     def count_all(self, column: pl.Series) -> None:
         """The values that are there more than once."""

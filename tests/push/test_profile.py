@@ -41,6 +41,11 @@ def test_distinct_values_beyond_those_counted_are_estimated_within_a_tenth(tmp_p
     assert found.distinct == pytest.approx(ROWS / 3, rel=0.1)
 
 
+@pytest.mark.parametrize("rows", [2_500, 3_992, 5_000, 9_001])
+def test_no_more_distinct_values_are_told_than_there_are_rows(tmp_path: Path, rows: int) -> None:
+    assert profile_of(tmp_path, (f"place {number}" for number in range(rows))).distinct <= rows
+
+
 def test_range_and_lengths_are_right_where_numbers_end_in_a_text(tmp_path: Path) -> None:
     found = profile_of(tmp_path, [*range(100_000, 100_000 + ROWS), "zwölf", "-"])
     assert (found.min, found.max, found.min_length, found.max_length) == ("-", "zwölf", 1, 6)
