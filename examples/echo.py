@@ -1,4 +1,5 @@
-"""The smallest jobs: run a worker with DATAPUSHER_JOB_MODULES=examples.echo and send
+"""The smallest jobs: run gateway and worker with DATAPUSHER_JOB_MODULES=consumer.push.job,examples.echo (without the first of
+the two they run no pushes any more) and send
 
 {"job_type": "echo", "api_key": "x", "data": "hello"}      to POST /job, which answers with the echo, or
 {"job_type": "echo_slowly", "api_key": "x", "data": "hello"}, which answers at once and logs while it works.

@@ -25,7 +25,8 @@ def main(ckan_url: str, resource_id: str) -> None:
             sys.exit(f"Try again later: {error}")
         end = publisher.wait(job_id, timeout_s=600)
     if end.complete and isinstance(end.data, dict):
-        print(f"{job_id}: {end.data['rows']} rows")
+        loaded = f"{end.data['rows']} rows" if "rows" in end.data else f"nothing loaded, {end.data['skipped']}"
+        print(f"{job_id}: {loaded}")
     else:
         sys.exit(f"{job_id}: {end.state}, {end.error}")
 

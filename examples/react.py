@@ -33,7 +33,9 @@ def handle(channel: Any, method: Any, properties: Any, body: bytes) -> None:
     """Acknowledged when done: what was not is given to the next one who reads the queue."""
     event = json.loads(body)
     told = event["data"]
-    print(f"{event['subject']}: {told['data']['rows']} rows in {told['resource_id']} of {told['ckan_url']}", flush=True)
+    report = told["data"]
+    if "rows" in report:  # else the table stays as it is, and report["skipped"] says why: "unchanged"
+        print(f"{event['subject']}: {report['rows']} rows in {told['resource_id']} of {told['ckan_url']}", flush=True)
     channel.basic_ack(method.delivery_tag)
 
 

@@ -35,6 +35,8 @@ if (unroutable) {
   process.exitCode = 1;
 } else {
   const event = await ended;
-  console.log(`${jobId}: ${event.type.split(".").at(-1)}`, JSON.stringify(event.data.error ?? event.data.data.rows));
+  const { error, data: report } = event.data;
+  console.log(`${jobId}: ${event.type.split(".").at(-1)}`, JSON.stringify(error ?? report.rows ?? report));
+  process.exitCode = error ? 1 : 0;
 }
 await connection.close();

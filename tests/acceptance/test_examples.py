@@ -68,6 +68,19 @@ def test_each_way_to_publish_loads_a_table_and_who_reacts_hears_of_it(
     assert all(re.search(rf": 2 rows in \S+ of {re.escape(ckan.url)}$", line) for line in heard)
 
 
+def test_a_file_that_has_not_changed_stops_no_example(service: Service, ckan: Sandbox) -> None:
+    variables, unchanged, other = environment(ckan, service), resource(ckan), resource(ckan)
+    with_client = [sys.executable, str(EXAMPLES / "publish_with_client.py")]
+    with Reactor(variables) as reactor:
+        run([*with_client, *unchanged], variables)
+        assert run([*with_client, *unchanged], variables).rstrip().endswith(": nothing loaded, unchanged")
+        if node := with_amqplib():
+            assert '"skipped":"unchanged"' in run([*node, *unchanged], variables)
+        last = job_id_in(run([*with_client, *other], variables))
+        assert unchanged[1] in reactor.line()
+        assert job_id_in(reactor.line()) == last
+
+
 class Reactor:
     """examples/react.py, listening."""
 
