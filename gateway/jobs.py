@@ -60,7 +60,7 @@ async def show(request: web.Request) -> web.Response:
     """`GET /job/<id>`."""
     service = service_of(request)
     newest = _log_limit(request)
-    found = await service.store.read(queries.job_and_log, known_id(request), min(newest or MAX_LOG_LINES, MAX_LOG_LINES))
+    found = await service.jobs.look(queries.job_and_log, known_id(request), min(newest or MAX_LOG_LINES, MAX_LOG_LINES))
     row = _authorised(request, found[0] if found else None)
     log = found[1] if found else Log(())
     return answer(service.shape.job(row, log if newest is None or newest > MAX_LOG_LINES else Log(log.lines[:newest])))
@@ -110,7 +110,7 @@ async def body_of(request: web.Request) -> bytes:
 
 async def authorised_job(request: web.Request) -> JobRow:
     """The job of this path. Raises: Refused, 404 before 403 as the old service did."""
-    return _authorised(request, await service_of(request).store.read(queries.job, known_id(request)))
+    return _authorised(request, await service_of(request).jobs.look(queries.job, known_id(request)))
 
 
 def _authorised(request: web.Request, row: JobRow | None) -> JobRow:

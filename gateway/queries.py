@@ -3,8 +3,22 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
+from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, String, and_, case, cast, func, literal, literal_column, select, text
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    String,
+    and_,
+    bindparam,
+    case,
+    cast,
+    func,
+    literal,
+    literal_column,
+    select,
+    text,
+)
 from sqlalchemy import exists as sql_exists
 
 from schemas.messages import A_START, Json, State
@@ -49,8 +63,7 @@ class JobRow:
         return State(self.state).final
 
 
-@dataclass(frozen=True, slots=True)
-class LogRow:
+class LogRow(NamedTuple):
     """One line of a job's log."""
 
     sequence: int
@@ -89,7 +102,12 @@ class JobFilter:
 
 
 _JOB = tuple(jobs.c[field.name] for field in fields(JobRow))
-_LOG = tuple(logs.c[field.name] for field in fields(LogRow))
+_LOG = tuple(logs.c[name] for name in LogRow._fields)
+#: What is asked most, put together once.
+_ONE_JOB = select(*_JOB).where(jobs.c.job_id == bindparam("job_id"))
+_NEWEST_LOG = (
+    select(*_LOG).where(logs.c.job_id == bindparam("job_id")).order_by(logs.c.sequence.desc()).limit(bindparam("newest"))
+)
 
 
 def answers(connection: Connection) -> None:
@@ -98,7 +116,7 @@ def answers(connection: Connection) -> None:
 
 
 def job(connection: Connection, job_id: str) -> JobRow | None:
-    row = connection.execute(select(*_JOB).where(jobs.c.job_id == job_id)).first()
+    row = connection.execute(_ONE_JOB, {"job_id": job_id}).first()
     return None if row is None else JobRow(*row)
 
 
@@ -119,8 +137,8 @@ def ended_job(connection: Connection, job_id: str, newest: int) -> tuple[JobRow,
 
 
 def log(connection: Connection, job_id: str, newest: int) -> Log:
-    query = select(*_LOG).where(logs.c.job_id == job_id).order_by(logs.c.sequence.desc()).limit(newest + 1)
-    found = tuple(LogRow(*row) for row in connection.execute(query))
+    rows = connection.execute(_NEWEST_LOG, {"job_id": job_id, "newest": newest + 1}).all()
+    found = tuple(LogRow._make(row) for row in rows)
     if len(found) <= newest:
         return Log(found[::-1])
     total = connection.execute(select(func.count()).where(logs.c.job_id == job_id)).scalar_one()

@@ -28,6 +28,8 @@ logger = logging.getLogger(__name__)
 
 #: Threads for reads, and for writes that are no new jobs; SQLite and a small PostgreSQL have no use for more.
 THREADS = 4
+#: Threads that only look at single jobs, so that nobody who asks for one waits for commits or for searches.
+LOOKING_THREADS = 2
 RESTART_S = 1.0
 
 
@@ -40,6 +42,8 @@ class Service:
     job_types: Mapping[str, bool]
     bus: Bus
     store: Store
+    #: The same store, for quick looks at single jobs.
+    jobs: Store
     desk: Desk
     intake: Intake
     outbox: Outbox
@@ -93,6 +97,7 @@ async def at_work(
     """A service whose tasks run. Afterwards they have ended; what was not published by then waits in the outbox."""
     names = Names(settings.vhost_prefix)
     threads, intake_threads = StoreThreads("store", THREADS), StoreThreads("accept", commits_at_once(engine))
+    looking_threads = StoreThreads("look", LOOKING_THREADS)
     store = Store(engine, threads)
     outbox = Outbox(bus, store, names)
     sealer = Sealer(message_keys(settings.secret_key, words(settings.message_keys)))
@@ -101,6 +106,7 @@ async def at_work(
         job_types=job_types,
         bus=bus,
         store=store,
+        jobs=Store(engine, looking_threads),
         desk=Desk(job_types, settings.secret_key, sealer),
         intake=Intake(engine, intake_threads, outbox),
         outbox=outbox,
@@ -120,5 +126,5 @@ async def at_work(
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         service.hub.close()
-        threads.close()
-        intake_threads.close()
+        for each in (threads, looking_threads, intake_threads):
+            each.close()

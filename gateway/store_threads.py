@@ -10,7 +10,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from sqlalchemy import Connection, Engine
 
 from schemas.errors import StoreUnavailable
-from schemas.store import reading, writing
+from schemas.store import reading, reading_alone, writing
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -61,6 +61,15 @@ class Store:
 
         def call() -> T:
             with reading(self._engine) as connection:
+                return query(connection, *args, **kwargs)
+
+        return await self._threads.run(call, limit_s=LIMIT_S)
+
+    async def look(self, query: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """What *query* gives, which needs no transaction. Raises: StoreUnavailable."""
+
+        def call() -> T:
+            with reading_alone(self._engine) as connection:
                 return query(connection, *args, **kwargs)
 
         return await self._threads.run(call, limit_s=LIMIT_S)

@@ -1,11 +1,12 @@
 """Opens the store: the one place that makes an engine, and brings the tables to the version this code knows.
 
 SQLite: WAL, so that readers never wait for the writer; `synchronous=FULL`, so that what was accepted survives a power cut
-(https://www.sqlite.org/pragma.html#pragma_synchronous). PostgreSQL: connections are checked before use, since the server
-may have been restarted.
+(https://www.sqlite.org/pragma.html#pragma_synchronous). PostgreSQL: connections that lay idle are checked before use, since
+the server may have been restarted.
 """
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -13,9 +14,9 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, create_engine, event, func, insert, inspect, select, text, update
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
+from sqlalchemy.exc import InterfaceError, InternalError, InvalidatePoolError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from schemas.errors import BadSetting, StoreUnavailable
 from schemas.old_store import move_away
@@ -36,6 +37,9 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
 SQLITE_BUSY_MS = 10_000
 #: Any number does, as long as all our processes lock the same: it keeps two starts from creating tables at once.
 ADVISORY_LOCK = 7_303_014
+#: A connection that was used so recently is not checked before it is used again: that would be a round trip for each use.
+TRUSTED_S = 1.0
+USED_AT = "used at"
 
 
 def store_url(url: str, data_dir: str) -> str:
@@ -109,6 +113,14 @@ def reading(engine: Engine) -> Iterator[Connection]:
 
 
 @contextmanager
+def reading_alone(engine: Engine) -> Iterator[Connection]:
+    """As `reading`, for queries that need no transaction: on PostgreSQL its begin and its end are a round trip each."""
+    options = {"isolation_level": "AUTOCOMMIT"} if engine.dialect.name == "postgresql" else {}
+    with unavailable_store_said(), engine.connect().execution_options(reading=True, **options) as connection:
+        yield connection
+
+
+@contextmanager
 def writing(engine: Engine, *, relaxed: bool = False) -> Iterator[Connection]:
     """One transaction, committed at the end. Raises: StoreUnavailable; a broken constraint stays an IntegrityError.
 
@@ -143,11 +155,10 @@ def store_now(connection: Connection) -> datetime:
 
 def _postgresql_engine(url: str, pool_size: int) -> Engine:
     try:
-        return create_engine(
+        engine = create_engine(
             url,
             pool_size=pool_size,
             max_overflow=pool_size,
-            pool_pre_ping=True,
             pool_timeout=5,
             # A server that has vanished (no RST, as when its host loses power) is noticed within 10 s, not after hours.
             connect_args={
@@ -160,6 +171,26 @@ def _postgresql_engine(url: str, pool_size: int) -> Engine:
         )
     except Exception as error:  # SQLAlchemy raises a different one for each thing that can be wrong with a URL
         raise BadSetting("DATAPUSHER_SQLALCHEMY_DATABASE_URI", f"cannot be used: {error}") from error
+    _check_idle_connections(engine)
+    return engine
+
+
+def _check_idle_connections(engine: Engine) -> None:
+    """Before use, so that nobody notices a restart of the server: one that is dead is replaced, and all older ones with it."""
+
+    def used(connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:
+        record.info[USED_AT] = time.monotonic()
+
+    def check(connection: DBAPIConnection, record: ConnectionPoolEntry, _proxy: PoolProxiedConnection) -> None:
+        if time.monotonic() - record.info[USED_AT] > TRUSTED_S:
+            try:
+                engine.dialect.do_ping(connection)
+            except engine.dialect.loaded_dbapi.Error as error:
+                raise InvalidatePoolError from error
+
+    event.listen(engine, "connect", used)
+    event.listen(engine, "checkin", used)
+    event.listen(engine, "checkout", check)
 
 
 def _bring_up_to_date(engine: Engine) -> None:
