@@ -7,20 +7,23 @@
 On kombu, whose connections fail over and come in pools. Imports nothing of Data Pusher but the message and the names.
 """
 
+import os
 import time
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
-from amqp.exceptions import AMQPError, MessageNacked, NotFound
+from amqp.exceptions import AMQPError, MessageNacked
 from kombu.connection import Connection
 from kombu.exceptions import KombuError
 from kombu.messaging import Producer
 
 from publisher.ended import Ended, asked
 from publisher.endings import Endings
-from schemas.errors import BadSetting, DataPusherError, InvalidMessage, NotPublished, Unroutable
+from publisher.refusals import in_our_words
+from schemas.errors import BadSetting, DataPusherError, InvalidMessage, Unroutable
 from schemas.messages import JOB_TYPE, SCHEMA_VERSION, Job, Json, dump, new_id
 from schemas.sealing import Sealer
 from schemas.topology import Names
@@ -38,6 +41,8 @@ FIRST_WAIT_S, MORE_WAIT_S, LONGEST_WAIT_S = 0.1, 0.4, 2.0
 class Publisher:
     """Sends jobs; thread-safe. A job is on the broker's disk, in a queue that a worker reads, when its id is returned.
 
+    A child of a fork has connections of its own, and hears of the ends of the jobs that it sends itself.
+
     *urls*: amqp:// or amqps://, several separated by `;`. *prefix*: Data Pusher's VHOST_PREFIX. *connections*: threads that
     can send at the same time. *tries*: connections and confirms that may fail before a job is given up. *seal_keys*: Data
     Pusher's MESSAGE_KEYS, when API keys shall not travel in the clear. *waits*: whether `wait` shall hear of the ends of the
@@ -54,17 +59,22 @@ class Publisher:
         seal_keys: Sequence[str] = (),
         waits: bool = False,
     ) -> None:
-        if not all(url.strip().startswith(("amqp://", "amqps://")) for url in urls.split(";")):
-            raise BadSetting("url", "must be amqp://user:password@host:5672/vhost, several separated by ;")
-        options = {"confirm_publish": True}
-        connection: Any = Connection(urls, connect_timeout=CONNECT_S, transport_options=options)  # type: ignore[no-untyped-call]
-        self._pool = connection.Pool(limit=connections)
+        self._urls = _checked(urls)
+        self._connections, self._waits = connections, waits
         self._names = Names(prefix)
-        self._endings = Endings(connection, self._names) if waits else None
+        self._connect()
+        _in_each_child(weakref.WeakMethod(self._connect))
         self._seal: Callable[[str], str] = Sealer(seal_keys).seal if seal_keys else str
         self._retry = {
             "max_retries": tries, "interval_start": FIRST_WAIT_S, "interval_step": MORE_WAIT_S, "interval_max": LONGEST_WAIT_S,
         }  # fmt: skip
+
+    def _connect(self) -> None:
+        """Connections are made with the first job. Two processes on one would mix up its bytes, so each has its own."""
+        options = {"confirm_publish": True}
+        connection: Any = Connection(self._urls, connect_timeout=CONNECT_S, transport_options=options)  # type: ignore[no-untyped-call]
+        self._pool = connection.Pool(limit=self._connections, close_after_fork=False)
+        self._endings = Endings(connection, self._names) if self._waits else None
 
     def __enter__(self) -> "Publisher":
         return self
@@ -72,15 +82,27 @@ class Publisher:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
-    def push(self, *, resource_id: str, ckan_url: str, api_key: str, result_url: str | None = None, **metadata: Json) -> str:
-        """Have the file of a CKAN resource loaded into its DataStore; returns the job's id.
+    def push(
+        self,
+        *,
+        resource_id: str,
+        ckan_url: str,
+        api_key: str,
+        result_url: str | None = None,
+        job_id: str = "",
+        **metadata: Json,
+    ) -> str:
+        """Have the file of a CKAN resource loaded into its DataStore; returns the job's id (*job_id*, or a new one).
 
         *metadata*: the options of such a job, such as `ignore_hash`. Raises: as `submit`.
         """
-        if not resource_id or not ckan_url.lower().startswith(("http://", "https://")):
-            raise InvalidMessage("resource_id is empty, or ckan_url does not start with http")
+        for name, value in (("resource_id", resource_id), ("ckan_url", ckan_url), ("api_key", api_key)):
+            if not isinstance(value, str) or not value.strip():
+                raise InvalidMessage(f"{name} is missing, or not text")
+        if not ckan_url.lower().startswith(("http://", "https://")):
+            raise InvalidMessage(f"ckan_url does not start with http:// or https://: {ckan_url!r}")
         about = {**metadata, "resource_id": resource_id, "ckan_url": ckan_url}
-        return self.submit("push_to_datastore", metadata=about, api_key=api_key, result_url=result_url)
+        return self.submit("push_to_datastore", metadata=about, api_key=api_key, result_url=result_url, job_id=job_id)
 
     def submit(
         self,
@@ -98,13 +120,14 @@ class Publisher:
         reached or refuses, and the job may or may not be there: to send it again, give it the same *job_id*.
         """
         job_id = job_id or new_id()
-        fields: dict[str, object] = {"job_id": job_id, "job_type": job_type, "api_key": self._seal(api_key)}
+        sealed = self._seal(api_key) if isinstance(api_key, str) else api_key
+        fields: dict[str, object] = {"job_id": job_id, "job_type": job_type, "api_key": sealed}
         fields |= {"result_url": result_url, "metadata": metadata, "data": data}
         return self.send(fields)
 
     def send(self, fields: Mapping[str, object]) -> str:
         """Send what `POST /job` takes, as a dict; returns the job's id. Raises: as `submit`."""
-        job = Job.decode(dump({"job_id": new_id(), **fields}))
+        job = Job.decode(_as_json({"job_id": new_id(), **fields}))
         if self._endings is None:
             return self._send(job)
         self._endings.expect(job.job_id)
@@ -124,7 +147,8 @@ class Publisher:
         """
         hears = self._endings is not None and self._endings.expects(job_id)
         if not hears and not gateway:
-            raise ValueError(f"job {job_id} was not sent by this publisher with waits=True: name a gateway to ask")
+            not_ours = "was not sent by this publisher with waits=True, or its end was told already"
+            raise ValueError(f"job {job_id} {not_ours}: name a gateway to ask")
         deadline = time.monotonic() + timeout_s
         while (left_s := deadline - time.monotonic()) > 0:
             if gateway and (end := asked(gateway, key, job_id)):
@@ -179,12 +203,33 @@ class Publisher:
         """Errors of kombu and py-amqp as ours."""
         try:
             yield
-        except NotFound as error:
-            raise Unroutable(f"the broker has no exchange {self._names.jobs}: is the prefix right, and the vhost?") from error
-        except MessageNacked as error:
-            raise NotPublished(f"the broker refuses job {job.job_id}: the queue is full or unavailable") from error
-        except (AMQPError, KombuError, OSError) as error:
-            raise NotPublished(f"job {job.job_id} is not published: {error or type(error).__name__}") from error
+        except (AMQPError, MessageNacked, KombuError, OSError) as error:
+            raise in_our_words(error, job.job_id, self._names) from error
+
+
+def _checked(urls: str) -> str:
+    """*urls* without white space and empty ones. Raises: BadSetting."""
+    each = [url.strip() for url in urls.split(";") if url.strip()]
+    if not each or not all(url.startswith(("amqp://", "amqps://")) for url in each):
+        raise BadSetting("url", "must be amqp://user:password@host:5672/vhost, several separated by ;")
+    return ";".join(each)
+
+
+def _in_each_child(method: "weakref.WeakMethod[Callable[[], None]]") -> None:
+    """Has *method* called in children of a fork, as long as its object is there."""
+
+    def call() -> None:
+        if alive := method():
+            alive()
+
+    os.register_at_fork(after_in_child=call)
+
+
+def _as_json(fields: Mapping[str, object]) -> bytes:
+    try:
+        return dump(fields)
+    except (TypeError, ValueError) as error:
+        raise InvalidMessage(f"this is not JSON: {error}") from error
 
 
 def _unhook(producer: Any) -> None:

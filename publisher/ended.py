@@ -41,11 +41,14 @@ def told(event: Event) -> Ended | None:
 def asked(gateway: str, key: str, job_id: str) -> Ended | None:
     """What `GET /job/<id>` of a gateway says; None while the job goes on, and while the gateway does not answer.
 
-    *key*: SECRET_KEY, or the job's own key. Raises: DataPusherError where the gateway does not know the job or the key.
+    *key*: SECRET_KEY, or the job's own key. Raises: DataPusherError where the gateway does not know the job or the key;
+    ValueError where its address is none.
     """
     try:
         answer = requests.get(f"{gateway.rstrip('/')}/job/{job_id}", headers={"Authorization": key}, timeout=ANSWER_S)
-    except requests.RequestException:
+    except requests.RequestException as error:
+        if isinstance(error, ValueError):  # no address that could ever answer
+            raise
         return None
     if answer.status_code in (403, 404):
         raise DataPusherError(f"{gateway} answers {answer.status_code} for job {job_id}: {answer.text[:200]}")

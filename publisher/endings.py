@@ -15,6 +15,7 @@ from kombu.exceptions import KombuError
 from kombu.messaging import Consumer
 
 from publisher.ended import Ended, told
+from publisher.refusals import in_our_words, is_lasting, reason
 from schemas.errors import InvalidMessage, NotPublished
 from schemas.messages import STATE_AFTER, Event, new_id
 from schemas.topology import Names
@@ -42,23 +43,33 @@ class Endings:
 
     def __init__(self, connection: Any, names: Names) -> None:
         self._pattern = connection
+        self._names = names
         self._queue = _queue(names)
-        self._trouble = "the broker does not answer"
+        #: Of the last try; None where the queue is read, and before the first try is over.
+        self._trouble: Exception | None = None
         self._news = threading.Condition()
         self._expected: dict[str, Ended | None] = {}
-        self._ready, self._closed = threading.Event(), threading.Event()
+        self._ready, self._hopeless, self._closed = False, False, threading.Event()
         self._thread: threading.Thread | None = None
 
     def expect(self, job_id: str) -> None:
-        """From here on the end of this job is heard. Raises: NotPublished where the broker cannot be reached."""
+        """From here on the end of this job is heard.
+
+        Raises: NotPublished where the broker cannot be reached or does not let us in, Unroutable where it has no such exchange.
+        """
         with self._news:
             self._expected.setdefault(job_id, None)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="endings", daemon=True)
                 self._thread.start()
-        if not self._ready.wait(READY_S):
-            self.forget(job_id)
-            raise NotPublished(f"job {job_id} is not published, since its end could not be heard: {self._trouble}")
+            self._news.wait_for(lambda: self._ready or self._hopeless, READY_S)
+            if self._ready:
+                return
+            self._expected.pop(job_id, None)
+            trouble = self._trouble or TimeoutError("the broker does not answer")
+            if self._hopeless:
+                raise in_our_words(trouble, job_id, self._names)
+            raise NotPublished(f"job {job_id} is not published, since its end could not be heard: {reason(trouble)}")
 
     def forget(self, job_id: str) -> None:
         with self._news:
@@ -89,15 +100,26 @@ class Endings:
                     connection.ensure_connection(max_retries=max(len(connection.alt), 1), interval_start=0)  # each address once
                     self._read(connection)
             except (AMQPError, KombuError, OSError) as error:
-                self._trouble = str(error) or type(error).__name__
-                logger.warning("hears of no job's end: %s; trying again", self._trouble)
+                self._lost(error)
                 self._closed.wait(PAUSE_S)
+
+    def _lost(self, error: Exception) -> None:
+        if self._trouble is None:  # once, not with each try
+            logger.warning("hears of no job's end: %s; trying again until it does", reason(error))
+        with self._news:
+            self._trouble, self._hopeless = error, is_lasting(error)
+            self._news.notify_all()
+
+    def _listens(self) -> None:
+        with self._news:
+            self._ready, self._hopeless, self._trouble = True, False, None
+            self._news.notify_all()
 
     def _read(self, connection: Any) -> None:
         consumer: Any = Consumer(connection, [self._queue], on_message=self._take)  # type: ignore[no-untyped-call]
         consumer.qos(prefetch_count=UNACKNOWLEDGED)
         with consumer:
-            self._ready.set()
+            self._listens()
             checked = time.monotonic()
             while not self._closed.is_set():
                 with contextlib.suppress(TimeoutError):

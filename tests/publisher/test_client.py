@@ -1,10 +1,12 @@
 """Other systems send jobs with `Publisher` and `python -m publisher`."""
 
 import json
+import os
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -71,6 +73,62 @@ def test_invalid_job_is_refused_before_it_is_sent(rabbit: Lab, client: Publisher
     with pytest.raises(InvalidMessage, match="unknown keys"):
         client.send({"job_type": JOB_TYPE, "prioritaet": 1})
     assert rabbit.bus.depth(rabbit.work) == 0
+
+
+@pytest.mark.parametrize("key", ["resource_id", "ckan_url", "api_key"])
+@pytest.mark.parametrize("value", [None, "", 7])
+def test_a_push_without_what_it_needs_is_refused_by_name(client: Publisher, key: str, value: Any) -> None:
+    needed: dict[str, Any] = {"resource_id": "r1", "ckan_url": "https://ckan.example", "api_key": "token"}
+    with pytest.raises(InvalidMessage, match=key):
+        client.push(**{**needed, key: value})
+
+
+def test_what_is_not_json_is_refused_as_an_invalid_message(client: Publisher) -> None:
+    with pytest.raises(InvalidMessage, match="set"):
+        client.submit(JOB_TYPE, data={1, 2})  # type: ignore[arg-type]
+
+
+def test_a_push_is_sent_again_under_its_own_id(rabbit: Lab, client: Publisher) -> None:
+    for _ in range(2):
+        client.push(resource_id="r1", ckan_url="https://ckan.example", api_key="token", job_id="mine")
+    hand = rabbit.consume()
+    jobs = [Job.decode(hand.take().message.body) for _ in range(2)]
+    assert [job.job_id for job in jobs] == ["mine", "mine"]
+    assert "job_id" not in jobs[0].metadata
+
+
+def test_urls_may_have_spaces_and_a_last_semicolon(rabbit: Lab) -> None:
+    with Publisher(f" {rabbit.broker_url} ; ", prefix=rabbit.names.prefix) as client:
+        client.submit(JOB_TYPE)
+    assert rabbit.bus.depth(rabbit.work) == 1
+
+
+@pytest.mark.parametrize("waits", [False, True])
+def test_who_may_not_in_is_told_why_at_once(broker_url: str, waits: bool) -> None:
+    parts = urlsplit(broker_url)
+    password = parts._replace(netloc=f"{parts.username}:wrong@{parts.hostname}:{parts.port or 5672}").geturl()
+    with Publisher(password, waits=waits) as client, pytest.raises(NotPublished, match="ACCESS_REFUSED"):
+        client.submit(JOB_TYPE)
+    with Publisher(parts._replace(path="/no-such-vhost").geturl(), waits=waits) as client:
+        with pytest.raises(Unroutable, match="no-such-vhost"):
+            client.submit(JOB_TYPE)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_child_of_a_fork_has_connections_of_its_own(rabbit: Lab, client: Publisher) -> None:
+    client.submit(JOB_TYPE, job_id="before")
+    if (child := os.fork()) == 0:
+        try:
+            with client:
+                client.submit(JOB_TYPE, job_id="child")
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    with client._pool.acquire() as connection:
+        assert connection.connected, "the child closed the connection of its parent"
+    client.submit(JOB_TYPE, job_id="parent")
+    hand = rabbit.consume()
+    assert {hand.take().message.message_id for _ in range(3)} == {"before", "child", "parent"}
 
 
 def test_api_key_travels_sealed_when_keys_are_given(rabbit: Lab) -> None:

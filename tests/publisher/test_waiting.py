@@ -1,5 +1,7 @@
 """`Publisher.wait`: how a job ends, told by the bus or by a gateway."""
 
+import contextlib
+import os
 import threading
 from collections.abc import Iterator
 
@@ -7,7 +9,7 @@ import pytest
 
 from publisher.bus import Message
 from publisher.client import Publisher
-from schemas.errors import BusError, DataPusherError, NotPublished
+from schemas.errors import BusError, DataPusherError, NotPublished, Unroutable
 from schemas.messages import EVENT_CONTENT_TYPE, EVENT_TYPE, Event, Json, Kind, State
 from tests.gateway.conftest import engine, gateway, recording, start, store_url
 from tests.gateway.gateway_thread import SECRET, GatewayThread
@@ -71,10 +73,38 @@ def test_who_does_not_listen_is_told_to_name_a_gateway(rabbit: Lab) -> None:
         client.wait(client.submit(JOB_TYPE), timeout_s=5)
 
 
-def test_no_job_is_sent_whose_end_could_not_be_heard(rabbit: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("publisher.endings.READY_S", 0.5)
-    with Publisher(rabbit.broker_url, prefix="elsewhere", waits=True) as client, pytest.raises(NotPublished, match="elsewhere"):
+def test_no_job_is_sent_whose_end_could_not_be_heard(
+    rabbit: Lab, proxy: TcpProxy, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Publisher(rabbit.broker_url, prefix="elsewhere", waits=True) as client, pytest.raises(Unroutable, match="elsewhere"):
         client.submit(JOB_TYPE)
+    proxy.cut()
+    caplog.clear()
+    monkeypatch.setattr("publisher.endings.READY_S", 0.5)
+    monkeypatch.setattr("publisher.endings.PAUSE_S", 0.05)
+    with Publisher(through(proxy, rabbit.broker_url), prefix=rabbit.names.prefix, waits=True) as client:
+        with pytest.raises(NotPublished, match="could not be heard"):
+            client.submit(JOB_TYPE)
+    assert proxy.refused > 1
+    assert len(caplog.messages) == 1, "an outage is told once"
+
+
+def test_a_child_of_a_fork_hears_of_its_own_jobs(rabbit: Lab, client: Publisher) -> None:
+    client.submit(JOB_TYPE)
+    if (child := os.fork()) == 0:
+        with contextlib.suppress(BaseException):
+            job_id = client.submit(JOB_TYPE, job_id="child")
+            os._exit(0 if client.wait(job_id, timeout_s=15).complete else 1)
+        os._exit(2)
+    hand = rabbit.consume()
+    hand.take(), hand.take()
+    tell(rabbit, "child", Kind.COMPLETE, REPORT)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_a_gateway_that_is_no_address_is_refused(client: Publisher) -> None:
+    with pytest.raises(ValueError, match="gateway:8800"):
+        client.wait("any", timeout_s=5, gateway="gateway:8800")
 
 
 def test_the_queue_of_who_waits_goes_with_him(rabbit: Lab) -> None:
