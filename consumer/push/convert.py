@@ -15,8 +15,8 @@ import pyarrow as pa
 from consumer.push.layouts import Layout
 from consumer.push.table import Batch, Column
 
-_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-_TRUE = ["true", "yes", "t", "y", "1"]
+MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+TRUE = ["true", "yes", "t", "y", "1"]
 
 _CLOCK = (
     r"(?:[T ](?P<H>[0-9]{1,2}):(?P<M>[0-9]{2})(?::(?P<S>[0-9]{2})(?:\.(?P<f>[0-9]{1,6}))?)?"
@@ -52,7 +52,7 @@ def converted(values: pl.Series, column: Column) -> pl.Series:
     if column.layout is not None and column.rich in ("date", "timestamp"):
         return iso_moments(values, column.layout, date_only=column.ckan == "date")
     if column.rich == "boolean":
-        true = values.str.to_lowercase().is_in(_TRUE)
+        true = values.str.to_lowercase().is_in(TRUE)
         return true.replace_strict({True: "true", False: "false"}, return_dtype=pl.String)
     return values
 
@@ -139,7 +139,7 @@ def _year() -> pl.Expr:
 def _month(layout: Layout) -> pl.Expr:
     if not layout.month_name:
         return pl.col("m").cast(pl.Int32)
-    numbers = {name: number for number, name in enumerate(_MONTHS, 1)}
+    numbers = {name: number for number, name in enumerate(MONTHS, 1)}
     return pl.col("m").str.to_lowercase().str.slice(0, 3).replace_strict(numbers, return_dtype=pl.Int32)
 
 

@@ -10,10 +10,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-import orjson
 import polars as pl
 
-from consumer.push.rules import MOST_DIGITS, RULES, Rule, few_digits, rule_of_format
+from consumer.push.rules import MOST_DIGITS, RULES, Rule, rule_of_format
+from consumer.push.values import FEW_ROWS, Values, compiled, values_of
 
 #: Values of the first batch on which hopeless rules are dropped: the plainly hopeless ones on a few of them.
 FIRST_GLANCE = 16
@@ -84,7 +84,7 @@ class Trial:
 
     def token_like(self, rule: Rule) -> bool:
         """Whether some null token (`-999`) is itself a text of *rule*: tokens must then be set aside first."""
-        return rule.family != "boolean" and any(rule.fits(token) for token in self.tokens)
+        return rule.family != "boolean" and rule.fitting(self.tokens) > 0
 
 
 @dataclass
@@ -112,6 +112,7 @@ class Inference:
         rules are the only ones to try."""
         self.trial = trial
         self.evidence = [self._start(rich.get(position, "any")) for position in range(width)]
+        self._tokens = frozenset(trial.tokens)
         self._token_like = {rule.name: trial.token_like(rule) for rule in trial.rules}
         self._clean_tokens = not any(self._token_like.values())
 
@@ -141,18 +142,22 @@ class Inference:
 
     def _first_look(self, evidence: Evidence, column: pl.Series) -> None:
         """Drop the rules that most of the first values do not fit; of those that hardly any fits, a few values decide."""
-        head = column.drop_nulls().head(FIRST_LOOK)
-        texts = head.to_list()
-        for size in (FIRST_GLANCE, FIRST_LOOK):
-            values = texts[:size]
-            typed = [value for value in values if value not in self.trial.tokens]
+        texts = column.drop_nulls().head(FIRST_LOOK).to_list()
+        for size in (FIRST_GLANCE, FIRST_LOOK) if len(texts) > FIRST_GLANCE else (FIRST_GLANCE,):
+            values, whole = texts[:size], set[str]()
+            typed = [value for value in values if value not in self._tokens]
             for one in evidence.open:
                 seen = values if one.rule.family == "boolean" else typed
-                one.dropped = bool(seen) and 2 * sum(map(one.rule.fits, seen)) < len(seen)
+                fitting = len(seen) if whole.intersection(one.rule.within) else one.rule.fitting(seen)
+                one.dropped = 2 * fitting < len(seen)
+                if fitting == len(seen):
+                    whole.add(one.rule.name)
 
     def _ask(self, frame: pl.DataFrame) -> dict[int, "Answer"]:
         """For every column with open candidates: how many cells fit each of its leading rules, how long its longest
-        cell is, and whether any has clock marks. One parallel query for the whole batch."""
+        cell is, and whether any has clock marks. Of many rows by one parallel query for the whole batch."""
+        if len(frame) <= FEW_ROWS:
+            return {p: self._answer(one, frame.to_series(p)) for p, one in enumerate(self.evidence) if one.open}
         query: list[pl.Expr] = []
         for position, evidence in enumerate(self.evidence):
             if not evidence.open:
@@ -161,8 +166,7 @@ class Inference:
             query.append(cell.str.len_bytes().max().alias(f"{position} longest"))
             for one in leading(evidence.open):
                 query.append(cell.str.contains(one.rule.anchored).sum().alias(f"{position} fit {one.rule.name}"))
-            clocks = any(one.rule.rich == "timestamp" and one.fits for one in leading(evidence.open))
-            if clocks and not (evidence.meridiem and evidence.offset):
+            if _clocks(evidence):
                 query.append(cell.str.contains(_CLOCK_MARKS).any().alias(f"{position} marked"))
         found = frame.select(query).row(0, named=True) if query else {}
         answers: dict[int, Answer] = {}
@@ -171,32 +175,26 @@ class Inference:
             answers.setdefault(int(place), Answer()).take(what, value)
         return answers
 
+    def _answer(self, evidence: Evidence, column: pl.Series) -> "Answer":
+        texts = [text for text in column.to_list() if text is not None]
+        marked = compiled(_CLOCK_MARKS).search
+        return Answer(
+            longest=max((len(text.encode()) for text in texts), default=0),
+            marked=any(marked(text) for text in texts) if _clocks(evidence) else None,
+            fits={one.rule.name: one.rule.fitting(texts) for one in leading(evidence.open)},
+        )
+
+
+def _clocks(evidence: Evidence) -> bool:
+    """Whether it is worth asking for am, pm and offsets."""
+    clocks = any(one.rule.rich == "timestamp" and one.fits for one in leading(evidence.open))
+    return clocks and not (evidence.meridiem and evidence.offset)
+
 
 def leading(candidates: Sequence[Candidate]) -> list[Candidate]:
     """Those that no other of *candidates* is tried before."""
     names = {one.rule.name for one in candidates}
     return [one for one in candidates if not names.intersection(one.rule.within)]
-
-
-def matches(values: pl.Series, rule: Rule) -> pl.Series:
-    """Whether each of *values* fits *rule*; null for null."""
-    if rule.rich == "json":
-        return values.map_elements(_is_json, return_dtype=pl.Boolean)
-    fits = values.str.contains(rule.anchored)
-    if rule.family == "number":
-        long = fits & (values.str.len_bytes() > MOST_DIGITS)
-        if long.any():
-            few = values.filter(long).map_elements(few_digits, return_dtype=pl.Boolean)
-            fits = fits.scatter(long.arg_true(), few)
-    return fits
-
-
-def _is_json(text: str) -> bool:
-    try:
-        orjson.loads(text)
-    except ValueError:
-        return False
-    return True
 
 
 class _Step:
@@ -209,9 +207,9 @@ class _Step:
         self.evidence, self.column, self.rows, self.answer = evidence, column, row_numbers, answer
         self.present = len(column) - column.null_count()
         self.long = answer.longest > MOST_DIGITS
-        self.rests: dict[str, pl.DataFrame | None] = {}  #: name -> misfits; None: there are none
-        self._indexed: pl.DataFrame | None = None
-        self._typed: pl.DataFrame | None = None
+        self.rests: dict[str, Values | None] = {}  #: name -> misfits; None: there are none
+        self._everything: Values | None = None
+        self._typed: Values | None = None
 
     def is_settled(self) -> bool:
         """Whether this batch can tell nothing new: every cell fits every leading rule, without a closer look."""
@@ -237,58 +235,58 @@ class _Step:
         inner = [name for name in rule.within if name in self.rests]
         base = self.rests[inner[-1]] if inner else self._all(rule)
         if base is not None and rule.proof and not one.proven:
-            one.proven = bool(base["value"].str.contains(f"^(?:{rule.proof})$").any())
+            one.proven = base.any(f"^(?:{rule.proof})$")
         rest = None if base is None else self._misfits(base, rule)
         self.rests[rule.name] = rest
         if rest is not None:
             one.misfits += len(rest)
-            one.first = one.first or (self.rows[int(rest["index"][0])], str(rest["value"][0]))
+            one.first = one.first or self._place(rest)
         if rule.rich == "timestamp" and one.fits:
             self._look_at_clock(base)
         if rule.layout and rule.layout.month_name and one.fits and not self.evidence.short_year and base is not None:
-            self.evidence.short_year = bool(base["value"].str.contains(_SHORT_YEAR).any())
+            self.evidence.short_year = base.any(_SHORT_YEAR)
 
-    def _all(self, rule: Rule) -> pl.DataFrame | None:
+    def _place(self, values: Values) -> tuple[int, str]:
+        index, text = values.first()
+        return self.rows[index], text
+
+    def _all(self, rule: Rule) -> Values | None:
         """All values that *rule* is to be tried on; None if all of them are known to fit it."""
         long = self.long and rule.family == "number"
         if self.answer.fits.get(rule.name) == self.present and not long and not self.token_like[rule.name]:
             if rule.proof or rule.rich == "timestamp" or (rule.layout and rule.layout.month_name):
-                return self.indexed
+                return self.everything
             return None
-        return self.indexed if rule.family == "boolean" else self.typed
+        return self.everything if rule.family == "boolean" else self.typed
 
     @property
-    def indexed(self) -> pl.DataFrame:
-        if self._indexed is None:
-            frame = pl.DataFrame({"value": self.column}).with_row_index("index")
-            self._indexed = frame if self.present == len(frame) else frame.drop_nulls("value")
-        return self._indexed
+    def everything(self) -> Values:
+        if self._everything is None:
+            self._everything = values_of(self.column)
+        return self._everything
 
     @property
-    def typed(self) -> pl.DataFrame:
+    def typed(self) -> Values:
         """The values that are no null tokens; the tokens are counted when this is first asked for."""
         if self._typed is None:
-            known = self.indexed["value"].is_in(list(self.trial.tokens))
-            if self.evidence.token_row is None and known.any():
-                self.evidence.token_row = self.rows[int(self.indexed["index"].filter(known)[0])]
-            for token, count in self.indexed["value"].filter(known).value_counts().iter_rows():
-                self.evidence.tokens[token] += count
-            self._typed = self.indexed.filter(~known)
+            known, self._typed = self.everything.split(self.trial.tokens)
+            if self.evidence.token_row is None and len(known):
+                self.evidence.token_row = self._place(known)[0]
+            self.evidence.tokens.update(known.counts())
         return self._typed
 
-    def _misfits(self, base: pl.DataFrame, rule: Rule) -> pl.DataFrame | None:
+    def _misfits(self, base: Values, rule: Rule) -> Values | None:
         if self.answer.fits.get(rule.name) == self.present and not (self.long and rule.family == "number"):
             return None
-        rest = base.filter(~matches(base["value"], rule))
-        return rest if len(rest) else None
+        return base.misfits(rule) or None
 
-    def _look_at_clock(self, base: pl.DataFrame | None) -> None:
+    def _look_at_clock(self, base: Values | None) -> None:
         evidence = self.evidence
         if base is None or self.answer.marked is False or (evidence.meridiem and evidence.offset):
             return
-        marked = base["value"].filter(base["value"].str.contains(_CLOCK_MARKS))
-        evidence.meridiem = evidence.meridiem or bool(marked.str.contains(_MERIDIEM).any())
-        evidence.offset = evidence.offset or bool(marked.str.contains(_OFFSET).any())
+        marked = base.found(_CLOCK_MARKS)
+        evidence.meridiem = evidence.meridiem or marked.any(_MERIDIEM)
+        evidence.offset = evidence.offset or marked.any(_OFFSET)
 
     def _integers(self) -> bool:
         integer = self.evidence.candidates.get("integer")

@@ -28,6 +28,7 @@ _SEEN = 10
 KEPT = 2_000
 
 Hashes = npt.NDArray[np.uint64]
+Numbers = npt.NDArray[np.float64]
 
 
 @dataclass
@@ -185,7 +186,8 @@ def moments_of(frame: pl.DataFrame, weights: pl.Series | None = None) -> list[Mo
     """Of each column's texts that are numbers; *weights* tell how often each is there."""
     numbers = frame.select(pl.all().cast(pl.Float64, strict=False))
     if weights is not None:
-        return [_weighed(column, weights) for column in numbers.get_columns()]
+        times = weights.cast(pl.Float64).to_numpy()
+        return [weighed(column.fill_null(float("nan")).to_numpy(), times) for column in numbers.get_columns()]
     found = _moments(numbers)
     if all(isfinite(one.squares) for one in found):
         return found
@@ -207,9 +209,10 @@ def _questions(number: pl.Expr) -> list[pl.Expr]:
     return [number.count(), number.mean(), number.var(ddof=0), number.min(), number.max()]
 
 
-def _weighed(numbers: pl.Series, weights: pl.Series) -> Moments:
-    known = numbers.is_finite().fill_null(False)
-    values, times = numbers.filter(known).to_numpy(), weights.filter(known).cast(pl.Float64).to_numpy()
+def weighed(numbers: Numbers, weights: Numbers) -> Moments:
+    """Of *numbers*, each as often as its weight says; infinite ones and NaN are left out."""
+    known = np.isfinite(numbers)
+    values, times = numbers[known], weights[known]
     if not len(values):
         return Moments()
     count = float(times.sum())

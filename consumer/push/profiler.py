@@ -7,15 +7,16 @@ its most frequent values are those of a sample of rows, and moments are kept of 
 
 import logging
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from consumer.push.convert import converted
-from consumer.push.many_values import Many, moments_of, see
+from consumer.push.convert_few import texts_of
+from consumer.push.many_values import Many, see, weighed
 from consumer.push.profile import Profile
 from consumer.push.table import Column
 
@@ -106,33 +107,30 @@ def _of_counts(counts: Counter[str], column: Column) -> Profile:
     known = {value: count for value, count in counts.items() if value not in column.tokens}
     if not known:
         return Profile(distinct=0)
-    values, weights = pl.Series(list(known), dtype=pl.String), pl.Series(list(known.values()), dtype=pl.Float64)
-    lengths = values.str.len_chars()
+    lengths = [len(value) for value in known]
     frequent = sorted(known.items(), key=lambda one: (-one[1], one[0]))[:FREQUENT_VALUES]
     return Profile(
-        distinct=len(known), min_length=_whole(lengths.min()), max_length=_whole(lengths.max()),
-        frequent=tuple((_shown(value), count) for value, count in frequent), **_extremes(values, weights, column),
+        distinct=len(known), min_length=min(lengths), max_length=max(lengths),
+        frequent=tuple((_shown(value), count) for value, count in frequent), **_extremes(known, column),
     )  # fmt: skip
 
 
-def _extremes(values: pl.Series, weights: pl.Series, column: Column) -> dict[str, Any]:
+def _extremes(known: Mapping[str, int], column: Column) -> dict[str, Any]:
     """Least, greatest and mean by the values' own order."""
     if column.rich in ("integer", "decimal"):
-        plain = converted(values, replace(column, ckan="numeric"))
-        numbers = plain.cast(pl.Float64)
-        extremes = {"min": plain[numbers.arg_min() or 0], "max": plain[numbers.arg_max() or 0]}
-        return {**extremes, **moments_of(plain.to_frame(), weights)[0].profile()}
+        plain = _texts(known, replace(column, ckan="numeric"))
+        numbers = [float(text) for text in plain]
+        places = range(len(plain))
+        extremes = {"min": plain[min(places, key=numbers.__getitem__)], "max": plain[max(places, key=numbers.__getitem__)]}
+        return {**extremes, **weighed(np.array(numbers), np.array(list(known.values()), float)).profile()}
+    values: Sequence[str] = list(known)
     if column.rich in ("date", "timestamp"):
-        values = converted(values, replace(column, ckan="date" if column.rich == "date" else "timestamp"))
-    return {"min": _shown(str(values.min())), "max": _shown(str(values.max()))}
+        values = _texts(known, replace(column, ckan="date" if column.rich == "date" else "timestamp"))
+    return {"min": _shown(min(values)), "max": _shown(max(values))}
 
 
-def _whole(value: Any) -> int:
-    return int(value)
-
-
-def _number(value: Any) -> Any:
-    return value
+def _texts(known: Mapping[str, int], column: Column) -> list[str]:
+    return [str(text) for text in texts_of(list(known), column)]
 
 
 def _plain(number: float) -> str:

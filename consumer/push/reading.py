@@ -10,13 +10,14 @@ import polars as pl
 from consumer.push.columns import Plan, finish
 from consumer.push.decide import Proofs, best_of_forced, shown
 from consumer.push.header import Name
-from consumer.push.infer import Inference, Trial, matches
+from consumer.push.infer import Inference, Trial
 from consumer.push.options import ForcedType, Options, Override
 from consumer.push.part import Part
 from consumer.push.profiler import Profiler
 from consumer.push.readers.tolerant import Parsed
 from consumer.push.rules import Rule, forced_rule
 from consumer.push.table import KEPT_PLACES, Batch, Column, Heading, Short, Tally
+from consumer.push.values import matches
 from schemas.errors import FileError
 
 T = TypeVar("T")

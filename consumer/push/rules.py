@@ -8,7 +8,7 @@ are checked against the calendar by the expression itself: 29 February matches i
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import permutations
 
 from consumer.push.layouts import Layout
@@ -50,9 +50,35 @@ class Rule:
     def anchored(self) -> str:
         return f"^(?:{self.pattern})$"
 
+    @cached_property
+    def matcher(self) -> re.Pattern[str]:
+        return _compiled(self.pattern)
+
+    @cached_property
+    def begins(self) -> frozenset[str] | None:
+        """Characters that its texts begin with, as far as that is known: most texts are told from it by one look."""
+        if self.family == "number":
+            return frozenset("+-.,0123456789")
+        if self.family == "time" or (self.layout and not self.layout.strptime):
+            named = self.layout is not None and self.layout.month_name and self.layout.order == "mdy"
+            return frozenset("JFMASONDjfmasond" if named else "0123456789")
+        if self.family == "boolean" and "/" in self.name:
+            return frozenset(letter for word in self.name.split("/") for letter in (word[0], word[0].upper()))
+        return None
+
+    @cached_property
+    def holds(self) -> str:
+        """What each of its texts has in it."""
+        return self.layout.separator if self.layout else ":" if self.family == "time" else ""
+
     def fits(self, text: str) -> bool:
-        """For single values; columns go through Polars (infer.py)."""
-        return _compiled(self.pattern).fullmatch(text) is not None and (self.family != "number" or few_digits(text))
+        """For single values; many go through Polars (values.py)."""
+        return self.matcher.fullmatch(text) is not None and (self.family != "number" or few_digits(text))
+
+    def fitting(self, texts: Iterable[str]) -> int:
+        """How many of *texts* fit."""
+        begins, holds, fits = self.begins, self.holds, self.fits
+        return sum(1 for one in texts if (begins is None or one[:1] in begins) and holds in one and fits(one))
 
 
 @lru_cache(maxsize=128)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consumer.push.infer import matches
 from consumer.push.rules import RULES, rule_of_format
+from consumer.push.values import matches
 from tests.push.reading import became, refused, types
 
 BY_NAME = {rule.name: rule for rule in RULES}

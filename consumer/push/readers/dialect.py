@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from consumer.push.header import WHITESPACE
 from consumer.push.options import Options
@@ -108,7 +109,8 @@ def look(sample: str, dialect: Dialect) -> Evidence:
     return Evidence(widths[width] / len(records), width, flaws)
 
 
-def _records(sample: str, dialect: Dialect) -> list[Record]:
+@lru_cache(maxsize=8)  # one sample is looked at several times in one dialect
+def _records(sample: str, dialect: Dialect) -> Sequence[Record]:
     """The first records with data; the last one may be cut by the end of the sample and is left out then."""
     records = []
     for record in scan(sample, dialect, final=len(sample) < _CHARACTERS):
