@@ -13,6 +13,7 @@ from statistics import median
 
 import psycopg2
 from api_datapusher import DataPusherService, DataPusherWay
+from api_rival import RivalService, installed
 from api_site import Site
 from read import DATA, make_csv
 
@@ -127,12 +128,16 @@ def small_file() -> Iterator[str]:
         yield server.url("/small.csv")
 
 
+def datapusher_service(site: Site) -> RivalService | DataPusherService:
+    return RivalService() if installed() else DataPusherService(DataPusherWay(site.url, site.token))
+
+
 def small_files(site: Site, times: int) -> dict[str, float]:
     """*times* files of each; one more before them warms up."""
     ckan, databases = site.ckan, Databases(site)
     seconds: dict[str, list[float]] = {"ours": [], "datapusher": []}
     with (
-        small_file() as url, our_service() as ours, DataPusherService(DataPusherWay(site.url, site.token)) as theirs,
+        small_file() as url, our_service() as ours, datapusher_service(site) as theirs,
         Switch(site.service_port) as switch,
     ):  # fmt: skip
         ports = {"ours": ours.port, "datapusher": theirs.port}
