@@ -36,8 +36,8 @@ logger = logging.getLogger(__name__)
 BATCH = 500
 #: How long the first message of a batch waits for others.
 GATHER_S = 0.05
-#: Two batches: one that is written, one that comes in meanwhile.
-PREFETCH = 2 * BATCH
+#: One batch that is written, and what comes in meanwhile, until its acknowledgements have brought more.
+PREFETCH = 4 * BATCH
 #: A stop is noticed after that long without messages.
 IDLE_S = 0.5
 
@@ -116,7 +116,7 @@ class Recorder:
                 self._bury(delivery, error.message)
             else:
                 # The worker's copy of it is laid with the dead, once.
-                logger.warning("message %s is no job, not recorded: %s", message.message_id, error.message)
+                logger.warning("message %s is no job, not recorded: %s", message.message_id or "without an id", error.message)
                 delivery.ack()
             return None
         if says is None:

@@ -89,7 +89,7 @@ def from_row(row: Row) -> Message:
     exchange, routing_key, message_id, kind, content_type, headers, body = row
     return Message(
         exchange=exchange, routing_key=routing_key, message_id=message_id, type=kind, content_type=content_type,
-        headers=json.loads(headers), body=body,
+        headers=json.loads(headers) if headers != "{}" else {}, body=body,
     )  # fmt: skip
 
 

@@ -167,7 +167,7 @@ def message_of(method: Any, properties: Any, body: bytes) -> Message:
         message_id=properties.message_id or "",
         type=properties.type or "",
         content_type=properties.content_type or "application/octet-stream",
-        headers=_scalars(properties.headers or {}),
+        headers=_scalars(properties.headers) if properties.headers else {},
     )
 
 

@@ -249,7 +249,12 @@ def _checked_job_type(value: object) -> str:
     return value
 
 
+_KINDS = {EVENT_TYPE_PREFIX + kind: kind for kind in Kind}
+
+
 def _checked_kind(value: object) -> Kind:
+    if isinstance(value, str) and value in _KINDS:
+        return _KINDS[value]
     try:
         return Kind(str(value).removeprefix(EVENT_TYPE_PREFIX))
     except ValueError:
