@@ -101,6 +101,9 @@ def _after_stop(stopped: Stopped, settings: Settings) -> Decision:
                 Kind.ERROR,
                 _failure(f"The job did not end within {limit}, the limit set by DATAPUSHER_JOB_TIMEOUT.", "timeout"),
             )
+        case "cpu-time":
+            used = f"more than {settings.job_cpu_time:g} s of processor time"
+            return End(Kind.ERROR, _failure(f"The job used {used}, the limit set by DATAPUSHER_JOB_CPU_TIME.", "timeout"))
         case "drain":
             return GiveBack()
         case "lost-claim":

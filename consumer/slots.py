@@ -12,6 +12,7 @@ somebody's C++. Anonymous resident pages are what a machine runs out of. What gr
 
 import json
 import logging
+import math
 import os
 import signal
 import subprocess
@@ -122,13 +123,14 @@ class Slot:
         self, child: "Child", job: Job, folder: Path, check: Callable[[], None], tell: Tell, timed: Timed, memory: Memory
     ) -> dict[str, Json]:
         deadline = time.monotonic() + self._limits.job_timeout
+        processor_end_s = child.processor_s + self._limits.job_cpu_time if self._limits.job_cpu_time else math.inf
         over = threading.Event()
 
         def watch() -> None:
             while not over.wait(WATCH_EVERY_S):
                 try:
                     check()
-                    child.check_limits(deadline, self._limits.job_memory)
+                    child.check_limits(deadline, processor_end_s, self._limits.job_memory)
                 except Stopped as stopped:
                     child.kill(stopped)
                     return
@@ -194,10 +196,17 @@ class Child:
                 return _result(message)
             tell(Kind(message["kind"]), message["data"])
 
-    def check_limits(self, deadline: float, memory_bytes: int) -> None:
-        """Raises: Stopped (`timeout`, `memory`)."""
+    @property
+    def processor_s(self) -> float:
+        """Processor time that its threads have used since it was started, in seconds."""
+        return processor_seconds(self._process.pid)
+
+    def check_limits(self, deadline: float, processor_end_s: float, memory_bytes: int) -> None:
+        """Raises: Stopped (`timeout`, `cpu-time`, `memory`)."""
         if time.monotonic() > deadline:
             raise Stopped("timeout")
+        if self.processor_s > processor_end_s:
+            raise Stopped("cpu-time")
         if memory_bytes and (used := anonymous_bytes(self._process.pid)) > memory_bytes:
             raise Stopped("memory", f"{used:,} bytes; DATAPUSHER_JOB_MEMORY allows {memory_bytes:,}")
 
@@ -258,6 +267,15 @@ def anonymous_bytes(process_id: int) -> int:
         return 0
     lines = (line.split() for line in status.splitlines() if line.startswith(("RssAnon:", "RssShmem:")))
     return sum(int(words[1]) for words in lines) * 1024
+
+
+def processor_seconds(process_id: int) -> float:
+    """Time in user and in kernel mode of all threads (proc(5), fields 14 and 15 of stat); 0 where it cannot be told."""
+    try:
+        fields = Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _secrets(settings: Settings) -> tuple[bytes, ...]:

@@ -75,7 +75,7 @@ class Postponed(Transient):
 
 
 class Stopped(DataPusherError):
-    """The attempt was stopped. *why* is one of `cancelled`, `timeout`, `lost-claim`, `memory`, `died`, `drain`."""
+    """The attempt was stopped. *why* is one of `cancelled`, `timeout`, `cpu-time`, `lost-claim`, `memory`, `died`, `drain`."""
 
     def __init__(self, why: str, message: str | None = None) -> None:
         super().__init__(message or why)

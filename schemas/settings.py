@@ -63,6 +63,9 @@ class Settings:
     job_modules: str = setting("consumer.push.job", "Modules that register job functions, comma-separated.", section="Worker")
     slots: int = setting(2, "Jobs that one worker runs at the same time.")
     job_timeout: float = setting(3600.0, "How long one attempt of a job may run.", unit="seconds")
+    job_cpu_time: float = setting(
+        7200.0, "Processor time one attempt of a job may use, over all its threads; 0 sets no limit.", unit="seconds"
+    )
     job_memory: int = setting(4_294_967_296, "Memory one job may use; 0 sets no limit.", unit="bytes")
     jobs_per_child: int = setting(1000, "Jobs after which a slot's child process is replaced.")
     max_starts: int = setting(5, "Starts of one job, killed ones included, before it is declared poison.")

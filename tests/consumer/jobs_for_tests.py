@@ -86,6 +86,15 @@ def loops(task_id: str, input: dict[str, Json]) -> Json:
 
 
 @job.asynchronous
+def works_hard(task_id: str, input: dict[str, Json]) -> Json:
+    """Uses data seconds of processor time."""
+    end = time.process_time() + float(_text(input))
+    while time.process_time() < end:
+        pass
+    return "worked"
+
+
+@job.asynchronous
 def eats_memory(task_id: str, input: dict[str, Json]) -> Json:
     hoard = []
     while True:

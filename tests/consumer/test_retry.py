@@ -54,6 +54,10 @@ def test_a_timeout_is_told_with_the_setting_that_made_it() -> None:
     assert "DATAPUSHER_JOB_TIMEOUT" in str(decision.data)
 
 
+def test_too_much_processor_time_is_told_with_its_setting() -> None:
+    assert "DATAPUSHER_JOB_CPU_TIME" in str(decided(Stopped("cpu-time")))
+
+
 def test_a_cancelled_job_ends_cancelled() -> None:
     decision = decided(Stopped("cancelled"))
     assert isinstance(decision, End)

@@ -106,6 +106,20 @@ def test_an_endless_loop_is_killed_at_its_time_limit(scratch: Scratch) -> None:
     assert time.monotonic() - started < 5
 
 
+def test_an_endless_loop_is_killed_at_its_limit_of_processor_time(scratch: Scratch) -> None:
+    slot = Slot(replace(SETTINGS, job_cpu_time=0.5), scratch)
+    with pytest.raises(Stopped) as caught:
+        run(slot, "loops")
+    assert (caught.value.why, children()) == ("cpu-time", [])
+
+
+def test_what_earlier_jobs_of_a_child_used_is_not_counted_against_the_next(scratch: Scratch) -> None:
+    slot = Slot(replace(SETTINGS, job_cpu_time=1.5), scratch)
+    for _ in range(3):
+        assert run(slot, "works_hard", 0.8) == {"data": "worked"}
+    slot.discard()
+
+
 def test_a_job_that_eats_memory_is_killed_and_told_the_limit(slot: Slot) -> None:
     with pytest.raises(Stopped, match="DATAPUSHER_JOB_MEMORY allows 300,000,000") as caught:
         run(slot, "eats_memory")
