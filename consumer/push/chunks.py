@@ -59,6 +59,14 @@ class ChunkLimits:
     bytes: int = 8_388_608
 
 
+def even(rows: int, most: int, connections: int) -> int:
+    """Rows of a chunk, at *most* as many, so that several *connections* get equally many chunks of about the same size."""
+    if connections == 1 or rows <= most:
+        return most
+    rounds = -(-rows // (connections * most))
+    return -(-rows // (connections * rounds))
+
+
 def chunks(batches: Iterable[Batch], columns: Sequence[Column], limits: ChunkLimits) -> Iterator[Chunk]:
     """The rows of *batches* in chunks as large as *limits* allows at that moment; a single row may be larger."""
     left = Chunk(0, (), ())

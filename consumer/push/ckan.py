@@ -129,7 +129,14 @@ class Ckan:
 
     def forget_count(self, resource_id: str) -> None:
         """Drops the kept number. CKAN does not do that itself where `calculate_record_count` is true (seen in 2.12)."""
-        body = {"resource_id": resource_id, "force": True, "method": "insert", "calculate_record_count": False}
+        self._insert_nothing(resource_id, count=False)
+
+    def count_anew(self, resource_id: str) -> None:
+        """Has CKAN count the table's rows, as its last call with rows does usually."""
+        self._insert_nothing(resource_id, count=True)
+
+    def _insert_nothing(self, resource_id: str, *, count: bool) -> None:
+        body = {"resource_id": resource_id, "force": True, "method": "insert", "calculate_record_count": count}
         self.call("datastore_upsert", body)
 
     def create_table(self, resource_id: str, body: Mapping[str, object]) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from consumer.memory import FORGETFUL, Memory
 from consumer.push.aliases import check_aliases
-from consumer.push.chunks import Chunk, ChunkLimits, chunks, without
+from consumer.push.chunks import Chunk, ChunkLimits, chunks, even, without
 from consumer.push.ckan import Ckan, Wait
 from consumer.push.ckan_answers import Refused, TooLarge
 from consumer.push.dictionary import Plan, planned
@@ -69,7 +69,8 @@ class ApiLoader:
             check_key(spool.batches(), plan.columns, plan.primary_key)
         check_aliases(self._ckan, target)
         started = time.monotonic()
-        limits = ChunkLimits(self._limits.rows, self._limits.bytes)
+        connections = UNORDERED_CONNECTIONS if target.unordered else 1
+        limits = ChunkLimits(even(spool.rows, self._limits.rows, connections), self._limits.bytes)
         load = _Load(self._ckan, target, plan, spool, limits, report, self._wait, self._memory)
         calls, table_rows = load.replace() if load.makes_table else load.add()
         return Loaded(

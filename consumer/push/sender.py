@@ -2,6 +2,7 @@
 
 import time
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
@@ -62,22 +63,33 @@ class Sender:
         self._pool.shutdown(cancel_futures=True)
 
     def send(self, chunk: Chunk) -> None:
-        """Returns as soon as the chunk is on its way. The last one goes when all others have arrived: it has CKAN count.
+        """Returns as soon as the chunk is on its way.
 
         Raises: JobError with the row, column and value that CKAN refuses; Transient.
         """
         body = self._body(chunk)  # made while the others are on their way
-        while len(self._flying) >= (1 if self._is_last(chunk) else self._way.connections):
+        while len(self._flying) >= self._way.connections:
             self._settle()
         self._flying.append((chunk, self._pool.submit(self._post, body)))
 
     def finish(self) -> None:
-        """Returns when every chunk has arrived. Raises as `send`."""
+        """Returns when every chunk has arrived and CKAN has counted the rows. Raises as `send`."""
         while self._flying:
             self._settle()
+        if self._way.connections > 1:
+            self._patiently(lambda: self._ckan.count_anew(self._way.resource_id))
 
-    def _is_last(self, chunk: Chunk) -> bool:
-        return chunk.end >= self._way.rows_total
+    def _patiently(self, call: Callable[[], None]) -> None:
+        for delay_s in RETRY_DELAYS_S:
+            try:
+                return call()
+            except Transient:
+                self._wait(delay_s)
+        call()
+
+    def _counts(self, chunk: Chunk) -> bool:
+        """Whether CKAN is to count the table's rows with this chunk: the last one, if all others are there by then."""
+        return self._way.connections == 1 and chunk.end >= self._way.rows_total
 
     def _settle(self) -> None:
         """Waits for the oldest chunk; where it failed, for all, so that the table holds still while it is looked at."""
@@ -179,7 +191,7 @@ class Sender:
         """One datastore_upsert. CKAN counts the table's rows after the last one only: each count reads all of it."""
         head = {
             "resource_id": self._way.resource_id, "method": self._way.method, "force": True,
-            "calculate_record_count": self._is_last(chunk),
+            "calculate_record_count": self._counts(chunk),
         }  # fmt: skip
         return with_records(head, chunk)
 

@@ -125,6 +125,14 @@ def test_an_unordered_load_brings_every_row_once(loading: Loading) -> None:
     assert sorted(loading.column("id")) == list(range(1, 12))
 
 
+def test_an_unordered_load_gives_both_connections_as_much_and_is_counted_behind_both(loading: Loading) -> None:
+    loading.load(ELEVEN, unordered=True)
+    *chunks, counting = loading.sent("datastore_upsert")
+    assert sorted(len(one["records"]) for one in chunks) == [2, 3, 3, 3]
+    assert [one["calculate_record_count"] for one in chunks] == [False] * 4
+    assert (counting.get("records"), counting["calculate_record_count"]) == (None, True)
+
+
 def test_nothing_changes_where_the_file_is_wrong(loading: Loading) -> None:
     loading.load("a\n1\n", ApiLimits())
     loading.sandbox.forget_requests()
