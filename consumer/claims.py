@@ -90,8 +90,8 @@ class Claims:
         asked_at, key = time.monotonic(), resource_key(job)
         try:
             with writing(self._engine, relaxed=self._relaxed) as connection:
-                if take_plainly(connection, job.job_id, key, owner, self._lease_s):
-                    return Claim(job.job_id, owner, 1, asked_at + self._lease_s, _kept(connection, key))
+                if taken := take_plainly(connection, job.job_id, key, owner, self._lease_s):
+                    return Claim(job.job_id, owner, 1, asked_at + self._lease_s, *taken)
                 row = _row(connection, job.job_id)
                 refusal = self._refusal(connection, job, row, replay)
                 starts = self._start(connection, job, owner, row, replay) if refusal is None else 0

@@ -5,8 +5,9 @@ Anything else (started before, cancelled, its resource busy) changes no row here
 
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import Connection, text
+from sqlalchemy import JSON, Connection, text
 
+from consumer.memory import Kept
 from consumer.outcome import Outcome
 from schemas.json_text import dump_json
 
@@ -14,6 +15,8 @@ _TAKE = """
     INSERT INTO claims (job_id, resource_key, starts, owner, lease_until, running, changed_at)
     SELECT :job_id, :key, 1, :owner, {lease_until}, true, {now}
     WHERE NOT EXISTS (SELECT 1 FROM cancellations WHERE job_id = :job_id) ON CONFLICT DO NOTHING
+    RETURNING (SELECT kept FROM claims AS noted WHERE noted.resource_key = :key AND kept IS NOT NULL
+               ORDER BY noted.changed_at DESC LIMIT 1) AS kept
 """
 _FINISH = """
     UPDATE claims SET outcome = :outcome, running = false, owner = NULL, lease_until = NULL, changed_at = {now}
@@ -22,18 +25,19 @@ _FINISH = """
 #: See `store_now` for whose clock it is.
 _NOW = {"postgresql": "timezone('UTC', clock_timestamp())", "sqlite": ":now"}
 _LEASE_UNTIL = {"postgresql": f"{_NOW['postgresql']} + :lease_s * interval '1 s'", "sqlite": ":lease_until"}
-TAKE = {name: text(_TAKE.format(now=_NOW[name], lease_until=_LEASE_UNTIL[name])) for name in _NOW}
+TAKE = {name: text(_TAKE.format(now=_NOW[name], lease_until=_LEASE_UNTIL[name])).columns(kept=JSON) for name in _NOW}
 FINISH = {name: text(_FINISH.format(now=_NOW[name])) for name in _NOW}
 
 
-def take_plainly(connection: Connection, job_id: str, key: str, owner: str, lease_s: float) -> bool:
-    """Whether the job has its first claim now."""
+def take_plainly(connection: Connection, job_id: str, key: str, owner: str, lease_s: float) -> tuple[Kept] | None:
+    """What was kept for the resource, in a tuple, when the job has its first claim now; else None."""
     times: dict[str, object] = {"lease_s": lease_s}
     if connection.dialect.name == "sqlite":
         now = datetime.now(UTC).replace(tzinfo=None)
         times = {"now": _moment(now), "lease_until": _moment(now + timedelta(seconds=lease_s))}
     given = {"job_id": job_id, "key": key, "owner": owner, **times}
-    return connection.execute(TAKE[connection.dialect.name], given).rowcount == 1
+    taken = connection.execute(TAKE[connection.dialect.name], given).first()
+    return None if taken is None else (taken.kept,)
 
 
 def finish_plainly(connection: Connection, job_id: str, owner: str, starts: int, outcome: Outcome) -> bool:

@@ -33,13 +33,19 @@ class Scratch:
     @contextmanager
     def job_folder(self) -> Iterator[Path]:
         """An empty folder that is gone after the block."""
-        # Whoever cleans the temporary folder (systemd-tmpfiles after ten days) may have taken ours with it.
-        self.folder.mkdir(mode=0o700, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix="job-", dir=self.folder))
+        folder = self._new_folder()
         try:
             yield folder
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            _remove(folder)
+
+    def _new_folder(self) -> Path:
+        try:
+            return Path(tempfile.mkdtemp(prefix="job-", dir=self.folder))
+        except FileNotFoundError:
+            # Whoever cleans the temporary folder (systemd-tmpfiles after ten days) has taken ours with it.
+            self.folder.mkdir(mode=0o700, exist_ok=True)
+            return Path(tempfile.mkdtemp(prefix="job-", dir=self.folder))
 
     def close(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -55,6 +61,13 @@ class Scratch:
                 logger.info("removing %s, left by a worker that was killed", folder)
                 shutil.rmtree(folder, ignore_errors=True)
                 os.close(lock)
+
+
+def _remove(folder: Path) -> None:
+    try:
+        folder.rmdir()  # as small jobs leave it; to look into it first would cost several times that
+    except OSError:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _locked(path: Path, *, create: bool) -> int | None:
