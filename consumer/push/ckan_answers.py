@@ -97,7 +97,7 @@ def _error(response: requests.Response, body: Mapping[str, Json] | None, action:
 def _refusal(status: int, error: Json, action: str, details: Mapping[str, object]) -> JobError:
     text = readable(error) or f"HTTP {status}"
     if status == 404:
-        return NotFound(f"CKAN does not know it ({action}): {text}", details=details)
+        return NotFound(f"CKAN does not have what {action} was asked for: {text}", details=details)
     known = error if isinstance(error, dict) else {"message": error}
     return Refused(f"CKAN refused the call {action}: {text}", error=known, details=details)
 

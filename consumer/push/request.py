@@ -83,7 +83,9 @@ def _said(metadata: Mapping[str, Json], settings: Settings, name: str) -> Json:
 
 def _required(values: Mapping[str, Json], key: str, what: str) -> str:
     value = values.get(key)
-    if not isinstance(value, str) or not value.strip():
+    if value is not None and not isinstance(value, str):
+        raise JobError(f"The job's {key} has to be text: {what}.", details={"Key": key})
+    if value is None or not value.strip():
         raise JobError(f"The job has no {key}: {what}.", details={"Key": key})
     return value.strip()
 

@@ -34,6 +34,13 @@ def test_names_may_be_a_list_json_or_text(given: Any) -> None:
     assert asked.indexes == (("a",), ("b",))
 
 
+def test_a_resource_id_that_is_there_but_no_text_is_not_called_missing() -> None:
+    with pytest.raises(JobError, match="has no resource_id"):
+        request(resource_id=" ")
+    with pytest.raises(JobError, match="resource_id has to be text"):
+        request(resource_id=5)
+
+
 def test_an_index_may_have_several_columns() -> None:
     assert request(indexes=[["a", "b"], "c"]).indexes == (("a", "b"), ("c",))
 
