@@ -125,9 +125,6 @@ def _frames(channel_number: int, message: Message) -> bytes:
     properties = pika.BasicProperties(
         delivery_mode=2, content_type=message.content_type, message_id=message.message_id, type=message.type
     )
-    frames = (
-        pika.frame.Method(channel_number, publish),
-        pika.frame.Header(channel_number, len(message.body), properties),
-        pika.frame.Body(channel_number, message.body),
-    )
+    head = pika.frame.Header(channel_number, len(message.body), properties)
+    frames = (pika.frame.Method(channel_number, publish), head, pika.frame.Body(channel_number, message.body))
     return b"".join(frame.marshal() for frame in frames)
