@@ -247,21 +247,31 @@ async def _gateway_until(here: Installation, stop: threading.Event) -> None:
     from gateway.app import make_app
 
     settings = _with_password(here.settings)
+    await _free(settings.host, settings.port)
     bus = here.bus("gateway", asyncio.get_running_loop())
     job_types = {name: function.synchronous for name, function in here.jobs.items()}
     here.watch.figures.says("gateway")
     runner = web.AppRunner(make_app(settings, here.engine, bus, job_types, here.watch), access_log=None)
     await runner.setup()
-    site = web.TCPSite(runner, settings.host, settings.port)
-    try:
-        await site.start()
-    except OSError as error:
-        raise BadSetting("DATAPUSHER_PORT", f"cannot listen on {settings.host}:{settings.port}: {error.strerror}") from error
+    await web.TCPSite(runner, settings.host, settings.port).start()
     _answer_promptly()
     _say_where(here, runner.addresses[0][1])
     await asyncio.to_thread(stop.wait)
     await runner.cleanup()
     bus.close()
+
+
+async def _free(host: str, port: int) -> None:
+    """Tries to listen there before anything else is begun. Raises: BadSetting."""
+    import asyncio
+
+    try:
+        server = await asyncio.get_running_loop().create_server(asyncio.Protocol, host, port)
+    except OSError as error:
+        why = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+        raise BadSetting("DATAPUSHER_PORT", f"cannot listen on {host}:{port}: {why}") from error
+    server.close()
+    await server.wait_closed()
 
 
 def _answer_promptly() -> None:
@@ -494,8 +504,9 @@ def _do_dead(verb: str, message_id: str, reason: str, job_type: str, callbacks: 
     finally:
         bus.close()
     for letter in done:
-        click.echo(f"{'replayed' if verb == 'replay' else 'dropped'} {letter.message_id} ({letter.reason})")
-    click.echo(f"{len(done)} messages")
+        what = letter.message_id or "a message without an id"
+        click.echo(f"{'replayed' if verb == 'replay' else 'dropped'} {what} ({letter.reason})")
+    click.echo(f"{len(done)} message{'' if len(done) == 1 else 's'}")
 
 
 def _show_dead(letters: Sequence[Any], queue: str, *, as_json: bool) -> None:

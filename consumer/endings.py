@@ -66,7 +66,7 @@ class Endings:
 
     def refuse(self, delivery: Delivery, error: InvalidMessage) -> None:
         """What is no job lies with the dead; an event says so where it names one."""
-        logger.error("message %s is no job: %s", delivery.message.message_id, error.message)
+        logger.error("message %s is no job: %s", delivery.message.message_id or "without an id", error.message)
         job_id = known_id(delivery.message)
         events = []
         if job_id:

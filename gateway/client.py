@@ -20,6 +20,7 @@ from schemas.errors import DataPusherError
 POLL_S = 0.3
 TIMEOUT_S = 30.0
 NO_TERMINAL_WIDTH = 240
+ERROR_CHARACTERS = 60
 LEVEL_STYLES = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "red"}
 FINAL_STATES = ("complete", "error", "cancelled", "dead")
 
@@ -190,11 +191,23 @@ def error_text(job: JobDict) -> str:
 def _show_job(job: JobDict) -> None:
     console = wide_console()
     for key in ("job_id", "job_type", "state", "requested_timestamp", "finished_timestamp", "metadata", "callback"):
-        console.print(f"[bold]{key:20}[/bold] {job.get(key)}", highlight=False)
+        for name, value in _facts(key, job.get(key)):
+            console.print(f"{name:24} {value}", highlight=False, markup=False, soft_wrap=True)
     if job.get("error"):
-        console.print(f"{'error':20} {error_text(job)}", style="red", highlight=False)
+        console.print(f"{'error':24} {error_text(job)}", style="red", highlight=False, markup=False, soft_wrap=True)
     for entry in job["logs"]:
         _print_line(console, entry)
+
+
+def _facts(key: str, value: Any) -> list[tuple[str, str]]:
+    """(name, text) of each thing that *value* tells; what is not known is left out."""
+    if isinstance(value, Mapping):
+        return [(f"{key}.{name}", str(one)) for name, one in value.items() if one is not None]
+    return [] if value is None else [(key, str(value))]
+
+
+def _shortened(text: str, most: int = ERROR_CHARACTERS) -> str:
+    return text if len(text) <= most else f"{text[: most - 1].rstrip()}…"
 
 
 def _show_jobs(jobs: Sequence[JobDict]) -> None:
@@ -204,7 +217,7 @@ def _show_jobs(jobs: Sequence[JobDict]) -> None:
     table = Table(Column("job", no_wrap=True), "type", "state", "requested", "resource", "error")
     for job in jobs:
         resource = str(job["metadata"].get("resource_id", ""))
-        error = error_text(job)[:60] if job.get("error") else ""
+        error = _shortened(error_text(job)) if job.get("error") else ""
         table.add_row(job["job_id"], job["job_type"], job["state"], job["requested_timestamp"][:19], resource, error)
     wide_console().print(table)
 

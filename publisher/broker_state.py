@@ -47,6 +47,12 @@ def in_force(topology: Topology, broker_url: str, management_url: str = "") -> d
     return {queue.name: _in_force(queue.name, policies, operators) for queue in topology.queues}
 
 
+def consumers(queue: str, broker_url: str, management_url: str = "") -> int:
+    """How many consume from *queue*, as it was up to five seconds ago. Raises: NoManagement."""
+    told = _ask(f"queues/{quote(vhost_of(broker_url), safe='')}/{quote(queue, safe='')}", broker_url, management_url)
+    return int(told.get("consumers") or 0)
+
+
 def _ask(path: str, broker_url: str, management_url: str) -> Any:
     url = f"{management_api(broker_url, management_url)}/api/{path}"
     try:

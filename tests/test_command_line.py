@@ -1,6 +1,10 @@
 """The `datapusher` command as it is typed."""
 
 import json
+import os
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -58,6 +62,15 @@ def test_inspect_writes_the_rejected_rows(run: Run, tmp_path: Path) -> None:
     file.write_bytes(MESSY)
     run("inspect", str(file), "--rejects", str(rejects), "--options", '{"max_rejects": 1}')
     assert rejects.read_text().splitlines()[1].startswith("3,it has 3 cells where the header has 2,")
+
+
+def test_inspect_shows_as_many_columns_as_the_screen_has_room_for(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "narrow.csv"
+    file.write_text("id,name,year,town,land\n1,Ada,1815,London,England\n")
+    shown = run("inspect", str(file)).output
+    assert "England" in shown and "the first" not in shown
+    file.write_text(",".join(f"a_rather_long_name_{n}" for n in range(9)) + "\n" + ",".join("123456789") + "\n")
+    assert "the first 3 of 9 columns" in run("inspect", str(file)).output
 
 
 def test_inspect_of_what_is_no_table_ends_with_status_1_and_says_what_it_is(run: Run, tmp_path: Path) -> None:
@@ -141,3 +154,13 @@ def test_what_is_not_printed_to_a_terminal_has_no_colours(run: Run, tmp_path: Pa
     file.write_bytes(MESSY)
     for words in (("doctor",), ("inspect", str(file)), ("settings",), ("dead", "list"), ("--help",)):
         assert "\x1b" not in run(*words).output, words
+
+
+def test_a_gateway_whose_port_is_taken_says_so_in_one_line(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        environment = {"DATAPUSHER_HOST": "127.0.0.1", "DATAPUSHER_PORT": port, "DATAPUSHER_DATA_DIR": str(tmp_path)}
+        command = [sys.executable, datapusher.__file__, "gateway"]
+        ended = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 2
+    assert ended.stderr == f"Error: DATAPUSHER_PORT: cannot listen on 127.0.0.1:{port}: Address already in use\n"

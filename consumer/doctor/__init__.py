@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from consumer.doctor import broker, ckan, datastore, machine, store
+from consumer.doctor import broker, ckan, datastore, machine, running, store
 from consumer.doctor.finding import Finding, Patient
 
 __all__ = ["Finding", "Patient", "examine"]
@@ -11,7 +11,7 @@ __all__ = ["Finding", "Patient", "examine"]
 CHECKS = (
     machine.secrets, machine.settings, machine.temporary_folder, machine.data_folder,
     store.store, store.keys, broker.bus, broker.policies, broker.nodes, broker.consumer_timeout,
-    machine.gateway, ckan.ckan, datastore.datastore,
+    machine.gateway, running.workers, running.recorder, ckan.ckan, datastore.datastore,
 )  # fmt: skip
 
 

@@ -3,8 +3,9 @@
 import csv
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, TextIO
 from urllib.parse import urlsplit
@@ -94,7 +95,7 @@ def _show(facts: Mapping[str, Any]) -> None:
     said = {key: facts[key] for key in ("format", "encoding", "delimiter", "sheet", "header_row") if key in facts}
     console.print(", ".join(f"{key.replace('_', ' ')} {value!r}" for key, value in said.items()), highlight=False)
     console.print(_columns(facts))
-    console.print(_first_rows(facts, max(1, console.width // (CELL_CHARACTERS + FRAME_CHARACTERS))))
+    console.print(_first_rows(facts, console.width))
     counts = {"loaded": "rows", "rejected": "rejected", "blank": "blank_skipped", "filled up": "padded"}
     console.print(", ".join(f"{facts[key]:,} {word}" for word, key in counts.items()), style="bold", highlight=False)
     for reject in facts["rejects"][:5]:
@@ -108,14 +109,23 @@ def _columns(facts: Mapping[str, Any]) -> Table:
     return table
 
 
-def _first_rows(facts: Mapping[str, Any], most: int) -> Table:
-    names = [one["name"] for one in facts["columns"]]
-    table = Table(title=f"First rows (the first {most} of {len(names)} columns)" if len(names) > most else "First rows")
+def _first_rows(facts: Mapping[str, Any], width: int) -> Table:
+    names = [_cell(one["name"]) for one in facts["columns"]]
+    rows = [[_cell(value) for value in row] for row in facts["first_rows"]]
+    most = _fitting([max(map(len, column)) for column in zip(names, *rows, strict=True)], width)
+    title = f"First rows (the first {most} of {len(names)} columns)" if len(names) > most else "First rows"
+    table = Table(title=title, title_justify="left")
     for name in names[:most]:
-        table.add_column(_cell(name), no_wrap=True)
-    for row in facts["first_rows"]:
-        table.add_row(*map(_cell, row[:most]))
+        table.add_column(name, no_wrap=True)
+    for row in rows:
+        table.add_row(*row[:most])
     return table
+
+
+def _fitting(widths: Sequence[int], width: int) -> int:
+    """How many columns of these widths stand side by side on a screen, one at least."""
+    ends = accumulate(FRAME_CHARACTERS + each for each in widths)
+    return max(1, sum(end < width for end in ends))
 
 
 def _cell(value: str | None) -> str:

@@ -23,12 +23,14 @@ from schemas.messages import new_id
 from schemas.sealing import Sealer, message_keys
 from schemas.settings import Settings
 from schemas.store import open_store, store_url, writing
-from schemas.tables import jobs, outbox
+from schemas.tables import jobs, outbox, workers
 from schemas.topology import topology
 from tests.consumer.workshop import eventually
 from tests.services import PrivateBroker, free_port, remove
 
 NOW = datetime(2026, 1, 1)
+#: What no test has by itself.
+UNSEEN = ("CKAN", "COPY loader", "data folder", "workers", "recorder")
 HEALTHY = Settings(secret_key="a long and random secret", job_timeout=600)
 
 
@@ -70,12 +72,34 @@ def on_rabbitmq(private_broker: PrivateBroker, prefix: str, tmp_path: Path) -> I
 
 
 def test_nothing_is_wrong_with_a_healthy_installation(on_rabbitmq: Patient) -> None:
-    assert [one for one in findings(on_rabbitmq) if one.check not in ("CKAN", "COPY loader", "data folder")] == []
+    assert [one for one in findings(on_rabbitmq) if one.check not in UNSEEN] == []
 
 
 def test_each_finding_that_is_not_well_says_what_to_do(healthy: Patient) -> None:
     sick = replace(healthy, settings=replace(healthy.settings, secret_key="x", lease=1.0, broker_url="amqp://127.0.0.1:1"))
     assert all(one.advice for one in findings(sick))
+
+
+# ----------------------------------------------------------------------------------------------------------- who runs
+
+
+def test_it_is_told_when_no_worker_lives(healthy: Patient) -> None:
+    assert the_one(healthy, "workers").advice == "start one: datapusher worker"
+    alive = {"version": "1", "slots": 2, "busy": 0, "job_types": [], "started_at": NOW, "seen_at": NOW}
+    with writing(open_store(healthy.store_url)) as connection:
+        connection.execute(insert(workers).values(worker="/worker/a/1", good_until=datetime(2000, 1, 1), **alive))
+    assert findings(healthy, "workers")
+    with writing(open_store(healthy.store_url)) as connection:
+        connection.execute(insert(workers).values(worker="/worker/a/2", good_until=datetime(2999, 1, 1), **alive))
+    assert findings(healthy, "workers") == []
+
+
+def test_it_is_told_when_no_recorder_listens(on_rabbitmq: Patient) -> None:
+    assert the_one(on_rabbitmq, "recorder").advice == "start one: datapusher recorder"
+    with Connection(on_rabbitmq.settings.broker_url) as connection:  # type: ignore[no-untyped-call]
+        channel = connection.channel()
+        channel.basic_consume(on_rabbitmq.topology.names.recorder, callback=lambda message: None)
+        eventually(lambda: not findings(on_rabbitmq, "recorder"))
 
 
 # ------------------------------------------------------------------------------------------------------------ the machine
