@@ -4,10 +4,11 @@ import re
 from pathlib import Path
 
 import pytest
-from sqlalchemy import insert, inspect, select, text
+from sqlalchemy import Connection, Engine, create_engine, insert, inspect, select, text
 
-from schemas.errors import BadSetting
-from schemas.store import MIGRATIONS, VERSION, open_store, reading, store_now, writing
+from schemas import store
+from schemas.errors import BadSetting, StoreUnavailable
+from schemas.store import MIGRATIONS, VERSION, open_store, reading, reading_alone, store_now, store_url, writing
 from schemas.tables import cancellations, workers
 
 #: What came after the first version: (table, column), and indexes.
@@ -47,3 +48,43 @@ def test_a_newer_store_is_left_alone(tmp_path: Path) -> None:
     engine.dispose()
     with pytest.raises(BadSetting, match="newer than"):
         open_store(url)
+
+
+def test_connections_that_died_while_idle_are_replaced_unnoticed(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = open_store(store_url(database_url, ""))
+    monkeypatch.setattr(store, "TRUSTED_S", 0.0)
+    _end_connection(engine)
+    with reading_alone(engine) as connection:
+        assert connection.execute(text("SELECT 1")).scalar() == 1
+    monkeypatch.setattr(store, "TRUSTED_S", 1000.0)
+    _end_connection(engine)
+    with pytest.raises(StoreUnavailable), reading(engine) as connection:
+        connection.execute(text("SELECT 1"))
+    with reading(engine) as connection:  # what failed once is gone
+        assert connection.execute(text("SELECT 1")).scalar() == 1
+    engine.dispose()
+
+
+def test_a_look_is_no_transaction_and_what_comes_after_is_one(database_url: str) -> None:
+    engine = open_store(store_url(database_url, ""))
+    with reading_alone(engine) as connection:
+        assert not _in_one_transaction(connection)
+    with writing(engine) as connection:
+        assert _in_one_transaction(connection)
+    engine.dispose()
+
+
+def _end_connection(engine: Engine) -> None:
+    """Ends the server's side of the connection that the pool hands out next."""
+    other = create_engine(engine.url, isolation_level="AUTOCOMMIT")
+    with reading(engine) as connection:
+        process_id = connection.execute(text("SELECT pg_backend_pid()")).scalar()
+    with other.connect() as connection:
+        assert connection.execute(text("SELECT pg_terminate_backend(:id, 5000)"), {"id": process_id}).scalar()
+    other.dispose()
+
+
+def _in_one_transaction(connection: Connection) -> bool:
+    """`now()` is the time at which the transaction began."""
+    begun = text("SELECT now()")
+    return connection.execute(begun).scalar() == connection.execute(begun).scalar()
