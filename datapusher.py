@@ -71,8 +71,8 @@ class Installation:
     def jobs(self) -> "Mapping[str, JobFunction]":
         from consumer import job
 
-        # Modules beside the place the command is started in can be named too, as with `python -m`.
-        sys.path.insert(0, "")
+        # Modules beside the place the command is started in can be named too; none of them stands in for an installed one.
+        sys.path.append("")
         return job.load(words(self.settings.job_modules))
 
     @cached_property
