@@ -118,10 +118,12 @@ _COLUMNS = (
 def find(connection: Connection, wanted: Wanted) -> Page:
     """One page of the jobs that are *wanted*; more than BUDGET_S it does not search for."""
     deadline, at, found = time.monotonic() + BUDGET_S, wanted, list[Place]()
-    most = WINDOW if _rest(wanted) else PAGE + 1
+    rest = _rest(wanted)
+    most = WINDOW if rest else PAGE + 1
     while True:
         found += _fitting(connection, at, most, PAGE + 1 - len(found))
-        end = None if most < WINDOW or len(found) > PAGE else _end_of_window(connection, at)
+        # Where nothing is left to check, fewer than a page are all that there are.
+        end = None if not rest or len(found) > PAGE else _end_of_window(connection, at)
         if end is None or time.monotonic() > deadline:
             return _page(connection, wanted, found, end)
         at = replace(wanted, before=None, after=end) if wanted.after else replace(wanted, before=end)

@@ -79,6 +79,16 @@ def test_all_that_fit_are_found_once_and_in_order(
     assert found == [row.job_id for row in stored if fits(row, wanted)]
 
 
+@pytest.mark.parametrize("wanted", WANTED, ids=str)
+def test_no_job_is_shown_twice_however_slow_the_search(
+    engine: Engine, stored: list[Found], wanted: Wanted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job_search, "WINDOW", 7)
+    monkeypatch.setattr(job_search, "BUDGET_S", 0.0)
+    found = [row.job_id for page in pages(engine, wanted) for row in page.jobs]
+    assert found == [row.job_id for row in stored if fits(row, wanted)]
+
+
 def test_a_search_that_takes_too_long_stops_and_goes_on(
     engine: Engine, stored: list[Found], monkeypatch: pytest.MonkeyPatch
 ) -> None:
