@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from tests.services import Missing, PrivateBroker, Vhost, postgresql, rabbitmq
 
@@ -18,6 +19,9 @@ VHOST: pytest.StashKey[Vhost] = pytest.StashKey()
 def pytest_configure(config: pytest.Config) -> None:
     missing: list[str] = []
     config.stash[MISSING] = missing
+    # How long an example takes says nothing on a busy machine. With CI set Hypothesis tries the same ones each time.
+    settings.register_profile("unhurried", settings.get_profile(settings.get_current_profile_name()), deadline=None)
+    settings.load_profile("unhurried")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
