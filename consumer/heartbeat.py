@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Engine, delete, insert, or_
+from sqlalchemy import Connection, Engine, delete
+from sqlalchemy.dialects import postgresql, sqlite
 
 from schemas.errors import StoreUnavailable
 from schemas.store import store_now, writing
@@ -70,14 +71,14 @@ class Heartbeat:
             self._told = False
 
     def _beat(self, alive: bool) -> None:
-        """Its row anew, also where an earlier process had its name (a container's is always number 1); what is over goes."""
+        """Its row anew; what is over goes."""
         with writing(self._engine) as connection:
             now = store_now(connection)
             self._started_at = self._started_at or now
-            own = workers.c.worker == self._alive.worker
-            connection.execute(delete(workers).where(or_(own, workers.c.good_until < now)))
             if alive:
-                connection.execute(insert(workers).values(self._row(now)))
+                _put(connection, self._row(now))
+            over = workers.c.good_until < now if alive else workers.c.worker == self._alive.worker
+            connection.execute(delete(workers).where(over))
 
     def _row(self, now: datetime) -> dict[str, object]:
         return {
@@ -90,3 +91,10 @@ class Heartbeat:
             "seen_at": now,
             "good_until": now + MISSED * timedelta(seconds=self._every_s),
         }
+
+
+def _put(connection: Connection, row: dict[str, object]) -> None:
+    """Over the row of a process that has its name, too: a container's is always number 1, of two on one host as well."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    query = dialect.insert(workers).values(row)
+    connection.execute(query.on_conflict_do_update(index_elements=[workers.c.worker], set_=row))

@@ -89,6 +89,18 @@ def test_a_row_of_an_earlier_process_with_its_name_is_taken_over(engine: Engine)
     hearts[0].stop()
 
 
+def test_workers_of_one_name_that_start_at_once_all_tell(engine: Engine) -> None:
+    """What a thread stumbles over fails its test, by pytest's own doing."""
+    for _ in range(5):
+        hearts = [Heartbeat(engine, alive("pod/1"), lambda: 0, 1.0) for _ in range(6)]
+        for heart in hearts:
+            heart.start()
+        eventually(lambda: rows(engine) == ["/worker/pod/1"])
+        for heart in hearts:
+            heart.stop()
+    assert rows(engine) == []
+
+
 def _seen_at(engine: Engine) -> object:
     with reading(engine) as connection:
         return connection.execute(select(workers.c.seen_at)).scalar_one()
