@@ -114,7 +114,6 @@ class Inference:
         self.evidence = [self._start(rich.get(position, "any")) for position in range(width)]
         self._tokens = frozenset(trial.tokens)
         self._token_like = {rule.name: trial.token_like(rule) for rule in trial.rules}
-        self._clean_tokens = not any(self._token_like.values())
 
     def _start(self, rich: str | None) -> Evidence:
         rules = [rule for rule in self.trial.rules if rich in ("any", rule.rich)]
