@@ -73,8 +73,8 @@ class Consumer(Protocol):
 class Bus(Protocol):
     """A connection that never gives up: lost, it comes back by itself, declares the topology anew and goes on consuming.
 
-    All methods may be called from any thread, before the broker can be reached too. `depth` and `close` wait for an answer:
-    on an event loop call them in a thread (`asyncio.to_thread`).
+    All methods may be called from any thread, before the broker can be reached too. `depth`, `consumers` and `close` wait
+    for an answer: on an event loop call them in a thread (`asyncio.to_thread`).
     """
 
     @property
@@ -106,6 +106,9 @@ class Bus(Protocol):
 
     def depth(self, queue: str) -> int:
         """Messages that wait in *queue* (ready ones). Raises BusError while not connected."""
+
+    def consumers(self, queue: str) -> int | None:
+        """Processes that consume from *queue*; None where the bus does not know. Raises BusError while not connected."""
 
     def close(self, timeout_s: float = 5.0) -> None:
         """Stop consuming, let publishes and settlements in flight finish for at most *timeout_s*, then disconnect."""

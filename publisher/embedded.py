@@ -95,6 +95,10 @@ class EmbeddedBus:
         except sqlite3.Error as error:
             raise BusError(f"{self._path} does not tell the depth of {queue}: {error}") from error
 
+    def consumers(self, queue: str) -> int | None:
+        """Not known: those of other processes are seen by nobody."""
+        return None
+
     def close(self, timeout_s: float = 5.0) -> None:
         for consumer in (*self._consumers, *self._watchers):
             Handover.cancel(consumer)

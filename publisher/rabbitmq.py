@@ -48,8 +48,8 @@ STEADY_S = 10.0
 class RabbitBus:
     """See `publisher.bus.Bus`. *urls* are tried in turn; *loop* must be running, without it the bus has its own thread.
 
-    `depth` and `close` wait for the loop. Called on it, `depth` raises RuntimeError and `close` does not wait: from a
-    coroutine use `asyncio.to_thread`. Raises: BadSetting for a URL that is none.
+    `depth`, `consumers` and `close` wait for the loop. Called on it, the first two raise RuntimeError and `close` does not
+    wait: from a coroutine use `asyncio.to_thread`. Raises: BadSetting for a URL that is none.
     """
 
     def __init__(
@@ -97,15 +97,10 @@ class RabbitBus:
         return self._begin(Watching(self._mailbox, exchange, routing_key, handle))
 
     def depth(self, queue: str) -> int:
-        if self._mailbox.on_loop:
-            raise RuntimeError("depth would wait for the loop it is called on: use asyncio.to_thread")
-        session = self._session
-        if session is None:
-            raise BusError(self._absence)
-        try:
-            return asyncio.run_coroutine_threadsafe(session.depth(queue), self._loop).result(ANSWER_S)
-        except (AMQPError, ChannelOver, TimeoutError) as error:
-            raise BusError(f"the broker does not tell the depth of {queue}: {words(error)}") from error
+        return int(self._told_of(queue).message_count)
+
+    def consumers(self, queue: str) -> int:
+        return int(self._told_of(queue).consumer_count)
 
     def close(self, timeout_s: float = 5.0) -> None:
         if self._closed or self._loop.is_closed():
@@ -118,6 +113,18 @@ class RabbitBus:
             done.result(timeout_s + CONNECT_S)
         if self._thread:
             self._thread.stop(CONNECT_S)
+
+    def _told_of(self, queue: str) -> Any:
+        """How many messages and consumers *queue* has. Raises: BusError."""
+        if self._mailbox.on_loop:
+            raise RuntimeError("an answer would wait for the loop it is asked on: use asyncio.to_thread")
+        session = self._session
+        if session is None:
+            raise BusError(self._absence)
+        try:
+            return asyncio.run_coroutine_threadsafe(session.told_of(queue), self._loop).result(ANSWER_S)
+        except (AMQPError, ChannelOver, TimeoutError) as error:
+            raise BusError(f"the broker does not tell of {queue}: {words(error)}") from error
 
     def _why_absent(self) -> str | None:
         session = self._session
@@ -271,12 +278,12 @@ class _Session:
             self.outlet = None
             outlet.confirms.lose(words(self._lost.result()) if self._lost.done() else channel.reason)
 
-    async def depth(self, queue: str) -> int:
-        """Raises: ChannelOver when there is no such queue."""
+    async def told_of(self, queue: str) -> Any:
+        """The broker's `Queue.DeclareOk`. Raises: ChannelOver when there is no such queue."""
         channel = await Channel.open(self.connection)
         answer = await channel.call("queue_declare", queue=queue, passive=True)
         channel.close()
-        return int(answer.method.message_count)
+        return answer.method
 
     def _start(self, work: "Coroutine[Any, Any, None]") -> None:
         task = asyncio.create_task(work)

@@ -74,12 +74,23 @@ def _standstill(facts: Facts) -> Iterator[Notice]:
         elif waits > LONG_WAIT:
             text = f"A job of {queue.job_type} was accepted {words.ago(oldest)} and still waits."
             yield Notice("look", text, "jobs?state=queued", "Waiting jobs")
-        elif queue.role == "recorder" and depth > RECORDER_BEHIND:
-            text = f"{words.count(depth, 'event')} not written to the store yet, so what you see here is behind"
-            yield Notice("bad", f"{text}: is a recorder running?")
+        elif queue.role == "recorder":
+            yield from _recorder(queue.consumers, depth)
+
+
+def _recorder(consumers: int | None, depth: int) -> Iterator[Notice]:
+    behind = (
+        f"{words.count(depth, 'event')} not written to the store yet" if depth else "What happens is not written to the store"
+    )
+    if consumers == 0:
+        yield Notice("bad", f"No recorder lives. {behind}, so what you see here is old: start one (datapusher recorder).")
+    elif depth > RECORDER_BEHIND:
+        yield Notice("bad", f"{behind}, so what you see here is behind: is a recorder running, and has it time enough?")
 
 
 def _workers(facts: Facts) -> Iterator[Notice]:
+    if not facts.activity.workers and not any(queue.depth for queue in facts.queues if queue.role == "work"):
+        yield Notice("look", "No worker lives. A job that comes now will wait: start one (datapusher worker).")
     for each in facts.activity.running:
         place = f"job/{each.job_id}"
         if each.lease_until and facts.now - each.lease_until > LEASE_OVER:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
@@ -38,6 +38,8 @@ class QueueView:
     job_type: str
     #: Messages that wait; None where the bus does not tell.
     depth: int | None = None
+    #: Processes that take them; None where the bus does not tell.
+    consumers: int | None = None
 
 
 class BusView:
@@ -89,9 +91,11 @@ class BusView:
     def _measured(self) -> tuple[QueueView, ...]:
         if not self._bus.connected:
             return self._queues
-        return tuple(
-            QueueView(each.name, each.purpose, each.role, each.job_type, self._bus.depth(each.name)) for each in self._queues
-        )
+        return tuple(self._look_at(each) for each in self._queues)
+
+    def _look_at(self, queue: QueueView) -> QueueView:
+        consumers = self._bus.consumers(queue.name) if queue.role == "recorder" else None
+        return replace(queue, depth=self._bus.depth(queue.name), consumers=consumers)
 
 
 def _views(topology: Topology) -> Sequence[QueueView]:

@@ -56,6 +56,9 @@ class CuttableBus:
     def depth(self, queue: str) -> int:
         return self.bus.depth(queue)
 
+    def consumers(self, queue: str) -> int | None:
+        return self.bus.consumers(queue)
+
     def close(self, timeout_s: float = 5.0) -> None:
         self.bus.close(timeout_s)
 

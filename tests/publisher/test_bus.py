@@ -291,6 +291,14 @@ def test_cancelled_subscription_is_silent(lab: Lab) -> None:
     assert len(heard) == count
 
 
+def test_consumers_are_counted_where_the_bus_knows_them(lab: Lab) -> None:
+    knows = lab.bus.consumers(lab.work) is not None
+    assert lab.bus.consumers(lab.work) in (0, None)
+    lab.consume(prefetch=1)
+    if knows:
+        eventually(lambda: lab.bus.consumers(lab.work) == 1)
+
+
 def test_depth_counts_what_waits_and_not_what_is_held(lab: Lab) -> None:
     lab.publish(*(lab.job() for _ in range(3)))
     hand = lab.consume(prefetch=1)

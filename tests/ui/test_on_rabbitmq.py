@@ -56,6 +56,12 @@ def bury(service: Service, *job_ids: str) -> None:
     bus.close()
 
 
+def test_a_stopped_recorder_needs_attention_at_once(service: Service, http: requests.Session) -> None:
+    wait_until(lambda: "No recorder lives." in page(http, service, "").text, "the overview tells it")
+    service.start("recorder")
+    wait_until(lambda: "No recorder lives." not in page(http, service, "").text, "the overview sees it")
+
+
 def test_the_dead_are_seen_replayed_and_dropped(service: Service, http: requests.Session) -> None:
     bury(service, "j1", "j2", "j3")
     seen = page(http, service, "dead")

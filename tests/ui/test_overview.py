@@ -7,7 +7,8 @@ from tests.acceptance.service import wait_until
 from tests.ui.conftest import Many, Visitor
 
 
-def test_a_quiet_service_says_so(ui: Visitor) -> None:
+def test_a_quiet_service_says_so(ui: Visitor, many: Many) -> None:
+    many.worker("host-1/4711")
     page = ui.page()
     assert "Nothing. Jobs are taken, run, and told to CKAN." in page.text
     assert "No worker runs a job." in page.text
@@ -48,6 +49,11 @@ def test_workers_are_there_as_long_as_they_tell_that_they_live(ui: Visitor, many
     text = ui.page().text
     assert "host-1/4711 3 of 4 3 h ago" in text and "1.2.3" in text
     assert "host-2/7" not in text and "No worker has told" not in text
+
+
+def test_no_worker_needs_attention_before_a_job_waits(ui: Visitor) -> None:
+    text = ui.page().text
+    assert "No worker lives. A job that comes now will wait" in text and "Nothing. Jobs are taken" not in text
 
 
 def test_a_worker_that_was_lost_needs_attention(ui: Visitor, many: Many) -> None:
