@@ -392,16 +392,18 @@ def cancel(job_id: str, url: str | None, as_json: bool) -> None:
 
 @main.command()
 @click.argument("job_ids", nargs=-1)
-@click.option("--state", type=STATES, help="Instead of ids: up to 1,000 jobs in this state, such as error.")
+@click.option("--state", type=STATES, help="Instead of ids: all jobs in this state, such as error.")
+@click.option("--api-key", default="", help="CKAN's token for them; needed where a job was published with a plain one.")
 @gateway_url
 @as_json
-def resubmit(job_ids: Sequence[str], state: str | None, url: str | None, as_json: bool) -> None:
+def resubmit(job_ids: Sequence[str], state: str | None, api_key: str, url: str | None, as_json: bool) -> None:
     """Run finished jobs again, as new ones."""
     from gateway import client
 
-    if not (job_ids or state):
+    if bool(job_ids) == bool(state):
         raise click.UsageError("Say which: ids of jobs, or --state.")
-    sys.exit(client.resubmit(_client(url), job_ids, state, as_json=as_json))
+    gateway = _client(url)
+    sys.exit(client.resubmit(gateway, job_ids or gateway.jobs(state or ""), api_key, as_json=as_json))
 
 
 # ------------------------------------------------------------------------------------------------------------ operation

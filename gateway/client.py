@@ -3,6 +3,7 @@
 Each function prints for people, or JSON for machines, and gives the exit status: 0 done, 1 the job failed or was refused.
 """
 
+import itertools
 import json
 import sys
 import time
@@ -19,6 +20,8 @@ from schemas.errors import DataPusherError
 
 POLL_S = 0.3
 TIMEOUT_S = 30.0
+#: Jobs in one answer to `GET /job`.
+PAGE = 1000
 NO_TERMINAL_WIDTH = 240
 ERROR_CHARACTERS = 60
 LEVEL_STYLES = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "red"}
@@ -52,6 +55,17 @@ class GatewayClient:
     def job(self, job_id: str, **params: Any) -> JobDict:
         job: JobDict = self.call("GET", f"/job/{job_id}", params=params)
         return job
+
+    def jobs(self, state: str) -> list[str]:
+        """The ids of all jobs in *state*, newest first. Raises: Refused."""
+        found: dict[str, None] = {}
+        for offset in itertools.count(0, PAGE):
+            params: dict[str, str | int] = {"_status": state, "_limit": PAGE, "_offset": offset}
+            page = [path.rpartition("/")[2] for path in self.call("GET", "/job", params=params)["list"]]
+            found.update(dict.fromkeys(page))
+            if len(page) < PAGE:
+                break
+        return list(found)
 
     def events(self, job_id: str) -> Iterator[JobDict]:
         """What happens to the job, event by event, until it has ended. Raises: Refused."""
@@ -150,17 +164,23 @@ def cancel(client: GatewayClient, job_id: str, *, as_json: bool) -> int:
     return 0
 
 
-def resubmit(client: GatewayClient, job_ids: Sequence[str], state: str | None, *, as_json: bool) -> int:
-    if not job_ids and state:
-        listed = client.call("GET", "/job", params={"_status": state, "_limit": 1000})
-        job_ids = [path.rpartition("/")[2] for path in listed["list"]]
-    for job_id in job_ids:
-        job = client.call("POST", f"/job/{job_id}/resubmit")
-        again = {"job_id": job_id, "runs_again_as": job["job_id"]}
-        print(json.dumps(again) if as_json else f"{job_id} runs again as {job['job_id']}", flush=True)
-    if not job_ids:
+def resubmit(client: GatewayClient, job_ids: Sequence[str], api_key: str, *, as_json: bool) -> int:
+    """One that is refused does not keep the others from running."""
+    taken = [_resubmitted(client, job_id, api_key, as_json=as_json) for job_id in job_ids]
+    if not taken:
         print("No job to run again.", file=sys.stderr)
-    return 0 if job_ids else 1
+    return 0 if taken and all(taken) else 1
+
+
+def _resubmitted(client: GatewayClient, job_id: str, api_key: str, *, as_json: bool) -> bool:
+    try:
+        job = client.call("POST", f"/job/{job_id}/resubmit", json={"api_key": api_key} if api_key else {})
+    except Refused as refusal:
+        print(f"{job_id} does not run again: {refusal.message}", file=sys.stderr)
+        return False
+    again = {"job_id": job_id, "runs_again_as": job["job_id"]}
+    print(json.dumps(again) if as_json else f"{job_id} runs again as {job['job_id']}", flush=True)
+    return True
 
 
 def _print(value: object) -> None:

@@ -1,5 +1,8 @@
 """Cancelling, deleting and running again."""
 
+import pytest
+
+from gateway import client
 from schemas.messages import Job
 from schemas.sealing import Sealer, message_keys
 from schemas.tables import cancellations, jobs, logs, outbox, rejects
@@ -84,3 +87,22 @@ def test_a_job_can_be_run_again_with_a_new_api_key(gateway: GatewayThread, recor
     assert gateway.post({"api_key": "fresh"}, path, headers=headers).status_code == 200
     keys = [Job.decode(delivery.message.body).api_key for delivery in taken(gateway, 2)]
     assert Sealer(message_keys(SECRET, ())).open(keys[1]) == "fresh"
+
+
+def test_one_job_that_is_refused_does_not_keep_others_from_running_again(
+    gateway: GatewayThread, recording: Recording, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keyless, sealed = (gateway.accepted()["job_id"] for _ in range(2))
+    recording.change(keyless, api_key=None)
+    speaker = client.GatewayClient(gateway.url, SECRET)
+    assert client.resubmit(speaker, [keyless, sealed], "", as_json=False) == 1
+    shown = capsys.readouterr()
+    assert f"{keyless} does not run again: Please provide your API key." in shown.err
+    assert shown.out.startswith(f"{sealed} runs again as ")
+    assert client.resubmit(speaker, [keyless], "fresh", as_json=False) == 0
+
+
+def test_all_jobs_of_a_state_are_found_page_by_page(gateway: GatewayThread, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "PAGE", 2)
+    accepted = [gateway.accepted()["job_id"] for _ in range(5)]
+    assert sorted(client.GatewayClient(gateway.url, SECRET).jobs("pending")) == sorted(accepted)
