@@ -53,9 +53,10 @@ class Installation:
     role: str = ""
 
     @classmethod
-    def here(cls, role: str = "") -> "Installation":
+    def here(cls, role: str = "", port: int | None = None) -> "Installation":
         """The installation that the environment describes; a secret key that it does not name is made and kept."""
-        settings = Settings.read(os.environ)
+        chosen = {} if port is None else {"DATAPUSHER_PORT": str(port)}
+        settings = Settings.read({**os.environ, **chosen})
         kept = Path(settings.data_dir).expanduser() / "secret.key"
         return cls(replace(settings, secret_key=settings.secret_key or kept_secret(kept)[0]), role)
 
@@ -130,16 +131,21 @@ def main() -> None:
 # ------------------------------------------------------------------------------------------------------------- services
 
 
+port_option = click.option("--port", type=int, help="Listen on this port instead of DATAPUSHER_PORT's.")
+
+
 @main.command()
-def up() -> None:
+@port_option
+def up(port: int | None) -> None:
     """Run gateway, worker and recorder in one go."""
-    _serve(Installation.here("up"), gateway=True, worker=True, recorder=True)
+    _serve(Installation.here("up", port), gateway=True, worker=True, recorder=True)
 
 
 @main.command()
-def gateway() -> None:
+@port_option
+def gateway(port: int | None) -> None:
     """Run the HTTP side: CKAN posts its jobs here."""
-    _serve(Installation.here("gateway"), gateway=True)
+    _serve(Installation.here("gateway", port), gateway=True)
 
 
 @main.command()

@@ -156,11 +156,13 @@ def test_what_is_not_printed_to_a_terminal_has_no_colours(run: Run, tmp_path: Pa
         assert "\x1b" not in run(*words).output, words
 
 
-def test_a_gateway_whose_port_is_taken_says_so_in_one_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize("asked", [False, True], ids=["by a setting", "by --port"])
+def test_a_gateway_whose_port_is_taken_says_so_in_one_line(tmp_path: Path, asked: bool) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        environment = {"DATAPUSHER_HOST": "127.0.0.1", "DATAPUSHER_PORT": port, "DATAPUSHER_DATA_DIR": str(tmp_path)}
-        command = [sys.executable, datapusher.__file__, "gateway"]
+        environment = {"DATAPUSHER_HOST": "127.0.0.1", "DATAPUSHER_DATA_DIR": str(tmp_path)}
+        environment["DATAPUSHER_PORT"] = "none" if asked else port
+        command = [sys.executable, datapusher.__file__, "gateway", *(["--port", port] if asked else [])]
         ended = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, timeout=60)
     assert ended.returncode == 2
     assert ended.stderr == f"Error: DATAPUSHER_PORT: cannot listen on 127.0.0.1:{port}: Address already in use\n"
