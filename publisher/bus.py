@@ -81,6 +81,10 @@ class Bus(Protocol):
     def connected(self) -> bool:
         """Whether a message published now would leave at once."""
 
+    @property
+    def absence(self) -> str:
+        """Why it would not, with the broker's address and its own words; "" when it would."""
+
     def publish(self, message: Message) -> "Future[None]":
         """Hand the message to the bus. The future succeeds when the bus has it on disk and in at least one queue.
 

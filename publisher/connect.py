@@ -34,7 +34,7 @@ def await_connected(bus: Bus, timeout_s: float) -> None:
     deadline = time.monotonic() + timeout_s
     while not bus.connected:
         if time.monotonic() > deadline:
-            raise BusError(f"the broker could not be reached within {timeout_s:g} s; is it running, and BROKER_URL right?")
+            raise BusError(f"the broker could not be used within {timeout_s:g} s: {bus.absence}")
         time.sleep(0.01)
 
 

@@ -68,6 +68,10 @@ class EmbeddedBus:
     def connected(self) -> bool:
         return self._opened and self._trouble is None
 
+    @property
+    def absence(self) -> str:
+        return "" if self.connected else self._trouble or f"{self._path} is not open yet"
+
     def publish(self, message: Message) -> "Future[None]":
         if message.exchange not in self._exchanges:
             return failed(Unroutable(f"there is no exchange {message.exchange!r}"))

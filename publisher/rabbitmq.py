@@ -78,12 +78,19 @@ class RabbitBus:
 
     @property
     def connected(self) -> bool:
-        return self._why_absent() is None
+        return not self.absence
+
+    @property
+    def absence(self) -> str:
+        session = self._session
+        if session is None or session.outlet is None:
+            return self._absence
+        return session.blocked or ""
 
     def publish(self, message: Message) -> "Future[None]":
         if message.exchange not in self._exchanges:  # the broker would close the channel, failing all in flight with it
             return failed(Unroutable(f"there is no exchange {message.exchange!r}"))
-        if why := self._why_absent():
+        if why := self.absence:
             return failed(NotPublished(why))
         future: Future[None] = Future()
         if not self._mailbox.post(self._publish_now, message, future):
@@ -125,12 +132,6 @@ class RabbitBus:
             return asyncio.run_coroutine_threadsafe(session.told_of(queue), self._loop).result(ANSWER_S)
         except (AMQPError, ChannelOver, TimeoutError) as error:
             raise BusError(f"the broker does not tell of {queue}: {words(error)}") from error
-
-    def _why_absent(self) -> str | None:
-        session = self._session
-        if session is None or session.outlet is None:
-            return self._absence
-        return session.blocked
 
     # From here on everything runs on the loop.
 

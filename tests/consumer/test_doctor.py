@@ -204,6 +204,12 @@ def test_a_broker_that_is_away_is_wrong(healthy: Patient, tmp_path: Path) -> Non
     assert "DATAPUSHER_BROKER_URL" in the_one(away, "bus").advice
 
 
+def test_a_broker_that_refuses_us_is_told_in_its_own_words(on_rabbitmq: Patient) -> None:
+    url = on_rabbitmq.settings.broker_url.rpartition("/")[0] + "/nowhere"
+    refused = replace(on_rabbitmq, connect=lambda: connect(url, on_rabbitmq.topology, on_rabbitmq.store_url))
+    assert "vhost nowhere not found" in the_one(refused, "bus").seen
+
+
 def declare(url: str, what: Callable[..., object]) -> None:
     with Connection(url) as connection:  # type: ignore[no-untyped-call]
         what(connection.default_channel)
@@ -326,6 +332,12 @@ def test_a_database_that_is_not_ckans_is_wrong(healthy: Patient, database_url: s
         assert findings(who, "DataStore's database") == []
         with psycopg2.connect(database_url) as connection:
             connection.cursor().execute('DROP TABLE "0a1b-a-resource"')
+
+
+def test_a_sysadmins_token_is_good_without_any_organization(healthy: Patient) -> None:
+    with Sandbox() as ckan:
+        who = replace(healthy, ckan_url=ckan.url, api_key=ckan.token)
+        assert [one.seen for one in examine(who) if one.check == "API token"] == ["its user is a sysadmin"]
 
 
 def test_a_token_that_may_do_nothing_is_wrong(healthy: Patient) -> None:

@@ -40,6 +40,10 @@ class CuttableBus:
     def connected(self) -> bool:
         return self.bus.connected and not self.cut
 
+    @property
+    def absence(self) -> str:
+        return "cut by the test" if self.cut else self.bus.absence
+
     def publish(self, message: Message) -> "Future[None]":
         if not self.cut:
             return self.bus.publish(message)
