@@ -36,7 +36,8 @@ class Facts:
 
     #: Naive UTC.
     now: datetime
-    connected: bool
+    #: Why the bus cannot be used; "" when it can.
+    absence: str
     queues: Sequence[QueueView]
     activity: Activity
     #: Longest that one attempt may run.
@@ -52,8 +53,8 @@ def notices(facts: Facts) -> list[Notice]:
 def _bus(facts: Facts) -> Iterator[Notice]:
     amount, oldest = facts.activity.outbox
     accepted = words.count(amount, "accepted job")
-    if not facts.connected:
-        text = "The bus cannot be reached. Jobs are still accepted and will be published when it is back."
+    if facts.absence:
+        text = f"The bus cannot be used: {facts.absence}. Jobs are still accepted, and published when it is back."
         yield Notice("bad", f"{text} {accepted} in the outbox." if amount else text)
     elif oldest and facts.now - oldest > LONG_OUTBOX:
         text = f"{accepted} not on the bus yet; the oldest was accepted {words.ago(oldest)}."

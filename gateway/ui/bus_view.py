@@ -23,7 +23,6 @@ DEPTHS_S = 1.5
 LOOK_S, CHANGE_S = 15.0, 60.0
 #: Several people who watch the overview ask the broker once.
 FRESH_S = 2.0
-AWAY = "The bus cannot be reached."
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +53,9 @@ class BusView:
         self._known: tuple[float, tuple[QueueView, ...]] = (float("-inf"), ())
 
     @property
-    def connected(self) -> bool:
-        return self._bus.connected
+    def absence(self) -> str:
+        """Why the bus cannot be used; "" when it can."""
+        return self._bus.absence
 
     async def queues(self) -> tuple[QueueView, ...]:
         """Every queue, with its depth where the bus tells it in time."""

@@ -52,7 +52,7 @@ async def overview(visit: Visit) -> web.Response:
     shown, moment = RANGES.get(visit.request.query.get("range", ""), RANGES["hour"]), now()
     edges = charts.edges(moment - shown.span, moment, shown.width)
     activity, queues = await asyncio.gather(visit.service.store.read(queries.activity, moment, edges), visit.bus.queues())
-    facts = Facts(moment, visit.bus.connected, queues, activity, visit.service.settings.job_timeout)
+    facts = Facts(moment, visit.bus.absence, queues, activity, visit.service.settings.job_timeout)
     values = {
         "facts": facts, "activity": activity, "notices": notices(facts), "counted": queries.COUNTED, "queues": queues,
         "rates": rates(activity), "ranges": RANGES, "shown": shown, "now": moment,

@@ -28,7 +28,7 @@ def test_a_bus_that_is_away_is_told(ui: Visitor) -> None:
     ui.gateway.bus.cut = True
     ui.gateway.accepted()
     text = ui.page().text
-    assert "The bus cannot be reached" in text and "1 accepted job in the outbox" in text
+    assert "The bus cannot be used: cut by the test. Jobs are still accepted" in text and "1 accepted job in the outbox" in text
     assert "not known" in text
 
 
