@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from consumer.push import unknown_options
 from consumer.push.containers import UnpackLimits
 from consumer.push.convert import convert
 from consumer.push.formats import Hints
@@ -39,9 +40,14 @@ def inspect(
     try:
         with tempfile.TemporaryDirectory(prefix="datapusher-") as folder:
             table = open_table(path, hints, Options.parse(options), Path(folder), limits=limits)
-            return _facts(table, data=data)
+            return _warned(_facts(table, data=data), unknown_options.told(options or ()))
     except FileError as error:
         return {"error": error.code, **error.as_dict()}
+
+
+def _warned(facts: dict[str, Any], sentences: list[str]) -> dict[str, Any]:
+    warnings = [*sentences, *facts.get("warnings", ())]
+    return {**facts, "warnings": warnings} if warnings else facts
 
 
 def _facts(table: Table, *, data: bool) -> dict[str, Any]:

@@ -80,8 +80,9 @@ def _fetched(settings: Settings, url: str, into: Path) -> Download:
 
 def _write_rejects(file: TextIO, facts: Mapping[str, Any]) -> None:
     writer = csv.writer(file)
-    writer.writerow(("row", "reason", "text"))
-    writer.writerows((one["row"], one["reason"], one["text"]) for one in facts.get("rejects", ()))
+    names = ("row", "reason", "text", "column")
+    writer.writerow(names)
+    writer.writerows([one[name] for name in names] for one in facts.get("rejects", ()))
 
 
 def _show(facts: Mapping[str, Any]) -> None:
@@ -98,6 +99,8 @@ def _show(facts: Mapping[str, Any]) -> None:
     console.print(_first_rows(facts, console.width))
     counts = {"loaded": "rows", "rejected": "rejected", "blank": "blank_skipped", "filled up": "padded"}
     console.print(", ".join(f"{facts[key]:,} {word}" for word, key in counts.items()), style="bold", highlight=False)
+    for warning in facts.get("warnings", ()):
+        console.print(warning, style="yellow", highlight=False, markup=False)
     for reject in facts["rejects"][:5]:
         console.print(f"  row {reject['row']}: {reject['reason']}", highlight=False, markup=False)
 

@@ -26,6 +26,7 @@ def push_to_datastore(task_id: str, input: dict[str, Json]) -> dict[str, Json]:
     """
     settings, report = job.settings(), job.report()
     request = Request.of(input, settings)
+    story.tell_unknown_options(input, report)
     ckan = Ckan(request.ckan_url, request.api_key, CkanSettings.of(settings))
     resource = ckan.resource(request.resource_id)
     if resource.url_type in words(settings.skip_url_types):

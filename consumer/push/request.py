@@ -38,7 +38,7 @@ class Request:
         metadata = input.get("metadata")
         if not isinstance(metadata, dict):
             raise JobError("The job has no metadata: it needs resource_id and ckan_url.")
-        said = {name: _said(metadata, settings, name) for name in _LOADING}
+        said = {name: _said(metadata, settings, name) for name in LOADING}
         return cls(
             resource_id=_required(metadata, "resource_id", "the id of the resource whose file is to be loaded"),
             ckan_url=_web_address(_required(metadata, "ckan_url", "the address of CKAN")),
@@ -73,7 +73,7 @@ class Request:
 
 
 #: Options that are settings too, and none of the reader's.
-_LOADING = ("mode", "drift", "primary_key", "indexes", "aliases", "unordered", "profile_to_dictionary")
+LOADING = ("mode", "drift", "primary_key", "indexes", "aliases", "unordered", "profile_to_dictionary")
 
 
 def _said(metadata: Mapping[str, Json], settings: Settings, name: str) -> Json:
@@ -129,7 +129,14 @@ def _indexes(value: Json) -> tuple[tuple[str, ...], ...] | None:
     entries = _entries("indexes", value)
     if entries is None:
         return None
-    return tuple(_names("indexes", one) or () if isinstance(one, list) else (str(one).strip(),) for one in entries)
+    return tuple(_index(one) for one in entries)
+
+
+def _index(value: Json) -> tuple[str, ...]:
+    names = _names("indexes", value if isinstance(value, list) else [value])
+    if not names:
+        raise _bad_option("indexes", value, "a list of columns, or of lists of columns")
+    return names
 
 
 def _entries(name: str, value: Json) -> list[Json] | None:

@@ -1,14 +1,14 @@
 """What a push tells: sentences for the job's log, the report that is its result, and the marks it leaves in CKAN."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Any, cast
 
 import pyarrow as pa
 
-from consumer.push import summary
+from consumer.push import summary, unknown_options
 from consumer.push.ckan import Ckan, Resource
 from consumer.push.convert import convert
 from consumer.push.download import Download
@@ -26,6 +26,12 @@ TOLD_COLUMNS = 200
 
 
 # ---------------------------------------------------------------------------------------------------- nothing to be done
+
+
+def tell_unknown_options(input: Mapping[str, Json], report: Report) -> None:
+    metadata = input.get("metadata")
+    for sentence in unknown_options.told(metadata if isinstance(metadata, dict) else ()):
+        report.warning("%s", sentence)
 
 
 def has_no_file(resource: Resource, report: Report) -> dict[str, Json]:
@@ -123,6 +129,8 @@ def _tell_counts(tally: Tally, report: Report) -> None:
     counts = {what: int(getattr(tally, what)) for what in words}
     told = [f"{number:,} {words[what]}{_places(tally, what, number)}" for what, number in counts.items() if number]
     report.info("Read %s rows%s.", f"{tally.rows:,}", "".join(f", {one}" for one in told))
+    if not tally.rows and not tally.rejected:
+        report.warning("%s", summary.ONLY_A_HEADER)
     if tally.truncated:
         report.warning("Only the first %s rows were read (max_rows).", f"{tally.rows:,}")
     if tally.rejected:

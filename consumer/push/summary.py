@@ -5,6 +5,12 @@ from typing import Any
 
 from consumer.push.table import Column, Heading, Table, Tally
 
+#: A table of 0 rows; perhaps the one row was data.
+ONLY_A_HEADER = (
+    "There are no rows: the file has only a header. If its first row is data, say so with the option header_row: 0; if the"
+    " data are in another sheet or file, name it with the option sheet or member."
+)
+
 
 def report(table: Table) -> dict[str, Any]:
     """JSON-safe; for the job's `data`. Call it when the batches are exhausted."""
@@ -55,5 +61,6 @@ def inspected(table: Table) -> dict[str, Any]:
         "rows": tally.rows, "rejected": tally.rejected, "blank_skipped": tally.blank_skipped, "padded": tally.padded,
         "nul_removed": tally.nul_removed, "undecodable": tally.undecodable, "error_cells": tally.error_cells,
         "row_numbers": tally.row_numbers,
+        "warnings": [ONLY_A_HEADER] if not tally.rows and not tally.rejected else None,
     }  # fmt: skip
     return {key: value for key, value in facts.items() if value is not None}

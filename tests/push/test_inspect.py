@@ -42,6 +42,7 @@ def test_a_header_alone_has_no_first_row(tmp_path: Path) -> None:
     facts = inspect(csv(tmp_path, 0))
 
     assert (facts["rows"], facts["first_row"], facts["last_row"], facts["first_rows"]) == (0, None, None, [])
+    assert "only a header" in facts["warnings"][0]
 
 
 def test_an_error_is_its_code_and_its_message(tmp_path: Path) -> None:

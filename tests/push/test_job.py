@@ -69,6 +69,18 @@ def upload(site: Site, data: bytes = CSV, **more: Any) -> str:
     return str(site.ckan.add_resource(upload=("file.csv", data), **more)["id"])
 
 
+def test_a_misspelt_option_is_told_in_the_log_and_ckans_own_keys_are_not(site: Site) -> None:
+    resource_id = upload(site)
+    site.push(resource_id, modus="append")
+    warnings = [data["message"] for kind, data in site.events if kind is Kind.LOG and data["level"] == "WARNING"]
+    assert warnings == ["There is no option 'modus'; it is ignored. Did you mean 'mode'?"]
+
+
+def test_a_file_of_a_header_alone_is_told(site: Site) -> None:
+    site.push(upload(site, b"id,name\n"))
+    assert "the file has only a header" in site.log
+
+
 # ------------------------------------------------------------------------------------------------------------ a new table
 
 

@@ -45,6 +45,12 @@ def test_an_index_may_have_several_columns() -> None:
     assert request(indexes=[["a", "b"], "c"]).indexes == (("a", "b"), ("c",))
 
 
+@pytest.mark.parametrize("entry", [1, {"a": 1}, [1], None, "", []])
+def test_an_index_of_anything_but_columns_is_refused(entry: Any) -> None:
+    with pytest.raises(JobError, match="indexes cannot be"):
+        request(indexes=["a", entry])
+
+
 def test_what_is_not_said_comes_from_the_settings_or_is_kept() -> None:
     asked = request(Settings(mode="append", primary_key="a,b", unordered=True, max_rows=5), drift="fail")
     assert (asked.mode, asked.primary_key, asked.unordered, asked.drift) == ("append", ("a", "b"), True, "fail")
