@@ -27,6 +27,8 @@ def texts(cells: Sequence[object]) -> pa.Array:
         kinds = set(map(type, cells)) - {type(None)}
     if kinds <= {float}:
         return _float_texts(pl.Series(cells, dtype=pl.Float64, strict=True))
+    if kinds <= {bool}:
+        return pa.array(cells, pa.bool_()).cast(pa.string())
     try:
         if kinds <= {datetime.date}:
             return pa.array(cells, pa.date32()).cast(pa.string())

@@ -14,6 +14,8 @@ from schemas.errors import FileError
 #: The header is looked for in the first chunk only; it is small because its columns mix names and numbers.
 FIRST_CHUNK_ROWS = 1_000
 CHUNK_ROWS = 10_000
+#: Rows that are turned into columns at a time: few enough that neither the cache nor the garbage collector suffers.
+_ROWS_AT_ONCE = 500
 
 Row = Sequence[object]
 
@@ -43,35 +45,61 @@ class SheetRows:
 
     def chunks(self) -> Iterator[Chunk]:
         """Blank rows are held back until a row with data follows: those at the end of a sheet are no rows."""
-        at, held = 1, 0
-        for some in _pieces(self.open_rows()):
-            used = len(some)
-            while used and is_blank(some[used - 1]):
-                used -= 1
-            if used:
-                if held:
-                    yield self._blank_chunk(at - held, held)
-                yield self._chunk(some[:used], at)
-            held = len(some) - used if used else held + len(some)
-            at += len(some)
+        gathered, held, size = _Gathered(self.width - self.first_column), 0, FIRST_CHUNK_ROWS
+        rows = self.open_rows()
+        while some := list(islice(rows, _ROWS_AT_ONCE)):
+            used = _used(some)
+            if used and held:
+                yield from self._taken(gathered)
+                yield self._chunk([pa.nulls(held, pa.string())] * self.width, gathered.skip(held))
+                held = 0
+            gathered.add(some[:used])
+            held += len(some) - used
+            if len(gathered) >= size:
+                yield from self._taken(gathered)
+                size = CHUNK_ROWS
+        yield from self._taken(gathered)
 
-    def _chunk(self, rows: Sequence[Row], first: int) -> Chunk:
-        width = self.width - self.first_column
-        if any(len(row) != width for row in rows):
-            rows = [[*row, *[None] * (width - len(row))] for row in rows]
-        blank = pa.nulls(len(rows), pa.string())
-        columns = [blank] * self.first_column + [texts(column) for column in zip(*rows, strict=True)]
-        return Chunk.of_columns(columns, range(first, first + len(rows)))
+    def _taken(self, gathered: "_Gathered") -> Iterator[Chunk]:
+        if len(gathered):
+            columns = [texts(column) for column in gathered.columns]
+            blank = pa.nulls(len(gathered), pa.string())
+            yield self._chunk([blank] * self.first_column + columns, gathered.skip(len(gathered)))
 
-    def _blank_chunk(self, first: int, count: int) -> Chunk:
-        return Chunk.of_columns([pa.nulls(count, pa.string())] * self.width, range(first, first + count))
+    def _chunk(self, columns: Sequence[pa.Array], first: int) -> Chunk:
+        return Chunk.of_columns(columns, range(first, first + len(columns[0])))
 
 
-def _pieces(rows: Iterator[Row]) -> Iterator[list[Row]]:
-    size = FIRST_CHUNK_ROWS
-    while piece := list(islice(rows, size)):
-        yield piece
-        size = CHUNK_ROWS
+class _Gathered:
+    """Rows on their way into a chunk, as columns."""
+
+    def __init__(self, width: int) -> None:
+        self._width = width
+        self._first = 1  #: number of the first row
+        self.columns: list[list[object]] = [[] for _ in range(width)]
+
+    def __len__(self) -> int:
+        return len(self.columns[0])
+
+    def add(self, rows: Sequence[Row]) -> None:
+        if set(map(len, rows)) - {self._width}:
+            rows = [[*row, *[None] * (self._width - len(row))] for row in rows]
+        for column, cells in zip(self.columns, zip(*rows, strict=True), strict=False):
+            column += cells
+
+    def skip(self, count: int) -> int:
+        """Empty from now on, and *count* rows further down; -> where it was."""
+        first = self._first
+        self._first, self.columns = first + count, [[] for _ in range(self._width)]
+        return first
+
+
+def _used(rows: Sequence[Row]) -> int:
+    """Rows up to the last one with data."""
+    used = len(rows)
+    while used and is_blank(rows[used - 1]):
+        used -= 1
+    return used
 
 
 def is_blank(row: Row) -> bool:

@@ -21,7 +21,8 @@ INDEX_LIMIT_BYTES = 16 * 1024**2
 CELL_BYTES = 32
 BYTES_PER_XML_BYTE = 2.5
 
-CHUNK_BYTES = 256 * 1024
+#: Bytes of a part that are inflated at a time, by another thread: many enough that the two seldom wait for each other.
+CHUNK_BYTES = 1024 * 1024
 Chunks = Callable[[], Iterator[bytes]]
 
 
