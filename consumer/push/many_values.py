@@ -156,11 +156,20 @@ def see(columns: Mapping[int, Many], frame: pl.DataFrame, cells: pa.RecordBatch,
         columns[position].add_hashes(hashes.to_numpy())
     numbers = [position for position in positions if position in numeric]
     if numbers:
-        for position, moments in zip(numbers, moments_of(frame.select(pl.nth(numbers))), strict=True):
+        found = moments_of(pl.DataFrame([_as_numbers(frame, cells, position) for position in numbers]))
+        for position, moments in zip(numbers, found, strict=True):
             columns[position].moments.add(moments)
     for position, texts in zip(positions, _ranges(frame.select(pl.nth(positions))), strict=True):
         columns[position].widen(texts, lengths_of(cells.column(position)))
     _count(columns, positions, frame)
+
+
+def _as_numbers(frame: pl.DataFrame, cells: pa.RecordBatch, position: int) -> pl.Series:
+    """The texts of one column as floats, null where they are none: by Arrow, if it takes them all, in half the time."""
+    try:
+        return pl.Series(str(position), pl.from_arrow(pc.cast(cells.column(position), pa.float64())))
+    except pa.ArrowInvalid:
+        return frame.to_series(position).cast(pl.Float64, strict=False).alias(str(position))
 
 
 def _count(columns: Mapping[int, Many], positions: Sequence[int], frame: pl.DataFrame) -> None:

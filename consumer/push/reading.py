@@ -2,11 +2,13 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 import polars as pl
 
+from consumer.push.behind import Behind
 from consumer.push.columns import Plan, finish
 from consumer.push.decide import Proofs, best_of_forced, shown
 from consumer.push.header import Name
@@ -105,11 +107,12 @@ class ReadTable:
         profiler = Profiler(self.heading.width) if self._options.profile else None
         inference = Inference(self._trial, self._not_free(), self.heading.width)
         given_numbers = {p for p, rich in self._wishes.given.items() if rich in ("integer", "decimal")}
-        for frame, batch in self._clean(tally, short, rules):
-            inference.add(frame, batch.row_numbers)
-            if profiler:
-                profiler.add(frame, batch.cells, inference.plain_numbers() | given_numbers)
-            yield batch
+        with Behind(profiler.add) if profiler else nullcontext() as profile:
+            for frame, batch in self._clean(tally, short, rules):
+                inference.add(frame, batch.row_numbers)
+                if profile:
+                    profile(frame, batch.cells, inference.plain_numbers() | given_numbers)
+                yield batch
         plan = Plan(self.heading, tuple(self._reader.names), self._options, self._wishes.forced, self._wishes.given, rules)
         self._columns = finish(plan, inference.evidence, tally.rows, profiler)
         last = max((one.position for one in self._columns), default=0)
