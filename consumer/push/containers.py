@@ -143,7 +143,7 @@ _DATA = frozenset("csv tsv tab psv xls xlsx xlsm xlsb ods json ndjson jsonl geoj
 _ARCHIVES = frozenset("zip gz gzip bz2 xz zst 7z rar tar tgz tbz txz z".split())
 #: Never data: parts of a shapefile, papers and pictures that come along.
 _NO_DATA = frozenset(
-    "prj shp shx cpg sbn sbx qix qpj qmd xml xsd xsl html htm pdf doc docx odt rtf md rst ppt pptx png jpg jpeg gif svg"
+    "prj shp shx cpg sbn sbx qix qpj qmd dbt fpt xml xsd xsl html htm pdf doc docx odt rtf md rst ppt pptx png jpg jpeg gif svg"
     " tif tiff bmp webp ico mp3 mp4 avi mov wav py r js css sql exe dll bat sh log url lnk ini yml yaml sas sps do".split()
 )
 

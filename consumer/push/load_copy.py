@@ -22,25 +22,19 @@ from consumer.push.ckan import Ckan
 from consumer.push.datastore_schema import TableFacts, read_site, read_table
 from consumer.push.dictionary import Plan, planned
 from consumer.push.dictionary_comments import additions, existing_of
+from consumer.push.leftovers import sweep
 from consumer.push.load import Loaded, Target
 from consumer.push.merge import rows_in
 from consumer.push.replacing import replace_table
 from consumer.push.session import lock_resource, looking, transaction
 from consumer.push.sql_text import qualified
-from consumer.push.staging import Staged, drop_statement, is_leftover, stage
+from consumer.push.staging import Staged, drop_statement, stage
 from consumer.push.table import Table
 from consumer.report import Report
 from schemas.errors import JobError, Transient
 
-_IDLE_STAGING_TABLES = """
-SELECT relname FROM pg_class c
-WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND starts_with(relname::text, '_stg_')
-  AND NOT EXISTS (SELECT FROM pg_locks l WHERE l.relation = c.oid AND l.pid <> pg_backend_pid())"""
-
 #: How long readers may keep the old table busy before the load is put off.
 SWAP_PATIENCE_S = 60.0
-#: Age from which a staging table without a transaction behind it is a leftover.
-LEFTOVER_HOURS = 24.0
 
 
 class CopyLoader:
@@ -61,6 +55,8 @@ class CopyLoader:
     def load(self, table: Table, target: Target, report: Report) -> Loaded:
         with transaction(self._write_url) as connection, connection.cursor() as cursor:
             lock_resource(cursor, target.resource_id)
+            if swept := sweep(cursor):
+                report.info("Staging tables that an earlier load had left were removed: %s", ", ".join(swept))
             staged = _stage(connection, table, report)
             started = time.monotonic()
             with looking(cursor):
@@ -133,20 +129,6 @@ def _definition(plan: Plan, target: Target, there: TableFacts | None) -> dict[st
         "calculate_record_count": False,
         **{key: value for key, value in asked.items() if value is not None},
     }
-
-
-def sweep(write_url: str, hours: float = LEFTOVER_HOURS) -> list[str]:
-    """Drops staging tables older than *hours* that no transaction holds; their names.
-
-    A killed load leaves none, as they live in its transaction: these are for what nobody thought of.
-    """
-    with transaction(write_url) as connection, connection.cursor() as cursor:
-        cursor.execute(_IDLE_STAGING_TABLES)
-        names = [str(name) for (name,) in cursor.fetchall() if is_leftover(str(name), hours * 3600)]
-        cursor.execute("SET LOCAL lock_timeout = '1s'")
-        for name in names:
-            cursor.execute(drop_statement(name))
-        return names
 
 
 def _stage(connection: Connection, table: Table, report: Report) -> Staged:

@@ -122,6 +122,9 @@ _MONTHS = ("January", "February", "March", "April", "May", "June", "July", "Augu
            "November", "December")  # fmt: skip
 _LONG = {1, 3, 5, 7, 8, 10, 12}
 _YEAR = "(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])"
+#: East of UTC the first year is none and west of it the last one: UTC might have the moment in the year 0 or 10000.
+_YEAR_EAST = _YEAR.replace("000[1-9]", "000[2-9]")
+_YEAR_WEST = "(?:[1-8][0-9]{3}|9[0-8][0-9]{2}|99[0-8][0-9]|999[0-8]|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])"
 _BY_FOUR = "(?:0[48]|[2468][048]|[13579][26])"
 _LEAP_YEAR = f"(?:[0-9]{{2}}{_BY_FOUR}|{_BY_FOUR}00)"
 _SHORT_LEAP_YEAR = f"(?:00|{_BY_FOUR})"
@@ -139,15 +142,15 @@ def month_pattern(numbers: Iterable[int], named: bool) -> str:
     return "(?:" + "|".join(f"{any_case(one[:3])}(?:{any_case(one[3:])})?".replace("(?:)?", "") for one in names) + ")"
 
 
-def date_pattern(layout: Layout) -> str:
+def date_pattern(layout: Layout, years: str = _YEAR) -> str:
     """The date part, right by the calendar."""
-    cases = _calendar(layout.month_name, short_year=layout.month_name, long_year=True)
+    cases = _calendar(layout.month_name, short_year=layout.month_name, long_year=True, years=years)
     return "(?:" + "|".join(_joined(layout, case) for case in cases) + ")"
 
 
-def _calendar(month_name: bool, *, short_year: bool, long_year: bool) -> list[dict[str, str]]:
+def _calendar(month_name: bool, *, short_year: bool, long_year: bool, years: str = _YEAR) -> list[dict[str, str]]:
     """Patterns of day, month and year that may stand together."""
-    year = "|".join([_YEAR] * long_year + ["[0-9]{2}"] * short_year)
+    year = "|".join([years] * long_year + ["[0-9]{2}"] * short_year)
     leap = "|".join([_LEAP_YEAR] * long_year + [_SHORT_LEAP_YEAR] * short_year)
     every = range(1, 13)
     cases = (
@@ -156,7 +159,7 @@ def _calendar(month_name: bool, *, short_year: bool, long_year: bool) -> list[di
         ("31", [one for one in every if one in _LONG], year),
         ("29", [2], leap),
     )
-    return [{"d": day, "m": month_pattern(months, month_name), "y": f"(?:{years})"} for day, months, years in cases]
+    return [{"d": day, "m": month_pattern(months, month_name), "y": f"(?:{some})"} for day, months, some in cases]
 
 
 def _joined(layout: Layout, case: dict[str, str]) -> str:
@@ -169,8 +172,9 @@ _MINUTES = "[0-5][0-9]"
 _SECONDS = r"(?::[0-5][0-9](?:\.[0-9]{1,6})?)?"
 TIME = f"(?:[01]?[0-9]|2[0-3]):{_MINUTES}{_SECONDS}"
 _MERIDIEM_TIME = f"(?:0?[1-9]|1[0-2]):{_MINUTES}{_SECONDS} ?[AaPp][Mm]"
-_OFFSET = f"(?: ?(?:Z|[+-](?:0[0-9]|1[0-5])(?::?{_MINUTES})?))?"
-_TIME_OF_DAY = f"(?:(?:T| )(?:{TIME}|{_MERIDIEM_TIME}){_OFFSET})?"
+_OFFSET = f"(?:0[0-9]|1[0-5])(?::?{_MINUTES})?"
+_UTC = "(?: ?(?:Z|[+-]00(?::?00)?))"
+_CLOCK = f"(?:T| )(?:{TIME}|{_MERIDIEM_TIME})"
 
 LAYOUTS = (
     Layout("ymd", "-"),
@@ -191,7 +195,8 @@ def _dates(layout: Layout) -> tuple[Rule, Rule]:
     day = date_pattern(layout)
     date = Rule(f"date {name}", "date", "date", day, "dates", layout=layout)
     moment = replace(layout, time=True)
-    pattern = f"{day}{_TIME_OF_DAY}"
+    east, west = date_pattern(layout, _YEAR_EAST), date_pattern(layout, _YEAR_WEST)
+    pattern = f"(?:{day}(?:{_CLOCK}{_UTC}?)?|{east}{_CLOCK} ?[+]{_OFFSET}|{west}{_CLOCK} ?-{_OFFSET})"
     return date, Rule(f"moment {name}", "timestamp", "date", pattern, "timestamps", (date.name,), layout=moment)
 
 

@@ -65,6 +65,8 @@ def tell_heading(heading: Heading, report: Report) -> None:
     header = f"header in row {heading.header_row}" if heading.header_row else "no header"
     above = f" ({heading.preamble_rows} rows above it skipped)" if heading.preamble_rows and heading.header_row else ""
     report.info("Reading %s%s; %s%s, %d columns.", heading.format, told, header, above, heading.width)
+    for note in heading.notes:
+        report.warning("%s", note)
 
 
 class ToldTable:
@@ -129,8 +131,8 @@ def _tell_counts(tally: Tally, report: Report) -> None:
     counts = {what: int(getattr(tally, what)) for what in words}
     told = [f"{number:,} {words[what]}{_places(tally, what, number)}" for what, number in counts.items() if number]
     report.info("Read %s rows%s.", f"{tally.rows:,}", "".join(f", {one}" for one in told))
-    if not tally.rows and not tally.rejected:
-        report.warning("%s", summary.ONLY_A_HEADER)
+    for sentence in summary.nothing_read(tally):
+        report.warning("%s", sentence)
     if tally.truncated:
         report.warning("Only the first %s rows were read (max_rows).", f"{tally.rows:,}")
     if tally.rejected:

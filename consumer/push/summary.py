@@ -23,6 +23,10 @@ def report(table: Table) -> dict[str, Any]:
     }
 
 
+def nothing_read(tally: Tally) -> list[str]:
+    return [] if tally.rows or tally.rejected else [ONLY_A_HEADER]
+
+
 def _heading(heading: Heading) -> dict[str, Any]:
     return {
         "format": heading.format, "encoding": heading.encoding, "delimiter": heading.delimiter, "quote": heading.quote,
@@ -61,6 +65,6 @@ def inspected(table: Table) -> dict[str, Any]:
         "rows": tally.rows, "rejected": tally.rejected, "blank_skipped": tally.blank_skipped, "padded": tally.padded,
         "nul_removed": tally.nul_removed, "undecodable": tally.undecodable, "error_cells": tally.error_cells,
         "row_numbers": tally.row_numbers,
-        "warnings": [ONLY_A_HEADER] if not tally.rows and not tally.rejected else None,
+        "warnings": [*heading.notes, *nothing_read(tally)] or None,
     }  # fmt: skip
     return {key: value for key, value in facts.items() if value is not None}

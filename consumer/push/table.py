@@ -129,6 +129,10 @@ class Rows(Protocol):
         """Where the source is text (JSON, fixed width, DBF)."""
 
     @property
+    def notes(self) -> Sequence[str]:
+        """Sentences about what is missing or odd in the source as a whole."""
+
+    @property
     def error_cells(self) -> int:
         """Error cells (`#DIV/0!`) made NULL so far; final when `chunks()` is exhausted."""
 
@@ -167,6 +171,7 @@ class Heading:
     quote: str | None = None
     escape: str | None = None
     sheet: str | None = None
+    notes: tuple[str, ...] = ()  #: sentences for the job's log about what is missing or odd
 
     @property
     def width(self) -> int:

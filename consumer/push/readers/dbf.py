@@ -20,6 +20,8 @@ from schemas.errors import FileError
 CHUNK_ROWS = 20_000
 #: Bytes of texts that tell the encoding.
 EVIDENCE_BYTES = 64 * 1024
+#: Fields whose values are in a second file: memos, pictures, documents.
+_MEMO_TYPES = "MGPB"
 #: What dbfread raises on damaged files besides its own errors.
 _DAMAGE = (ValueError, struct.error, IndexError, KeyError, TypeError, EOFError, UnicodeError, OverflowError)
 
@@ -40,6 +42,7 @@ class DbfRows:
     sheet: str | None = None
     error_cells: int = 0
     error_rows: Sequence[int] = ()
+    notes: Sequence[str] = ()
 
     @property
     def width(self) -> int:
@@ -67,13 +70,21 @@ def open_dbf(path: Path, options: Options) -> DbfRows:
     _check_length(path)
     try:
         encoding = options.encoding or _encoding(path)
-        fields = _table(path, encoding).fields
+        table = _table(path, encoding)
+        fields = table.fields
     except _DAMAGE as error:
         raise _corrupt(error) from error
     if not fields:
         raise FileError("empty", "The DBF file has no columns.")
     given = {position: "text" for position, one in enumerate(fields) if one.type in "CM"}
-    return DbfRows(path, encoding, [one.name for one in fields], given)
+    return DbfRows(path, encoding, [one.name for one in fields], given, notes=_missing_memos(table))
+
+
+def _missing_memos(table: Any) -> list[str]:
+    names = [one.name for one in table.fields if one.type in _MEMO_TYPES and table.memofilename is None]
+    if not names:
+        return []
+    return [f"The file that goes with this DBF (.dbt or .fpt) is not here: what it holds of {', '.join(names)} is NULL."]
 
 
 def _table(path: Path, encoding: str) -> Any:

@@ -29,6 +29,7 @@ class FixedRows:
     sheet: str | None = None
     error_cells: int = 0
     error_rows: Sequence[int] = ()
+    notes: Sequence[str] = ()
 
     @property
     def width(self) -> int:

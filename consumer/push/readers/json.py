@@ -47,6 +47,7 @@ class JsonRows:
     sheet: str | None = None
     error_cells: int = 0
     error_rows: Sequence[int] = ()
+    notes: Sequence[str] = ()
     names: Sequence[str] = field(init=False)
 
     def __post_init__(self) -> None:

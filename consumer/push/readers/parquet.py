@@ -39,6 +39,7 @@ class ParquetRows:
     encoding: str | None = None
     error_cells: int = field(default=0)
     error_rows: Sequence[int] = ()
+    notes: Sequence[str] = ()
 
     @property
     def width(self) -> int:

@@ -44,6 +44,7 @@ class RowsReader:
             format=source.format, names=tuple(one.stored for one in named.values()),
             labels=tuple(one.label for one in named.values()), header_row=found.row_number,
             preamble_rows=max(0, found.row_number - 1), encoding=source.encoding, sheet=source.sheet,
+            notes=tuple(source.notes),
         )  # fmt: skip
 
     def _given(self) -> _Found:

@@ -34,6 +34,7 @@ class SheetRows:
     names: Sequence[str] | None = None
     given: Mapping[int, str] = field(default_factory=dict)
     encoding: str | None = None
+    notes: Sequence[str] = ()
 
     @property
     def error_cells(self) -> int:

@@ -61,3 +61,9 @@ def test_a_broken_header_is_corrupt_or_no_dbf(tmp_path: Path) -> None:
     path = dbf(tmp_path / "d.dbf", [("A", "?", 2, 0)], [["x"]])
 
     assert refused(path)[0] == "corrupt"
+
+
+def test_memos_whose_file_is_missing_are_told(tmp_path: Path) -> None:
+    facts = became(dbf(tmp_path / "d.dbf", [("N", "N", 2, 0), ("TEXT", "M", 10, 0)], [["1", "         1"]]))
+    assert facts["first_row"] == ["1", None]
+    assert facts["warnings"] == ["The file that goes with this DBF (.dbt or .fpt) is not here: what it holds of TEXT is NULL."]
