@@ -19,7 +19,7 @@ from consumer.outcome import Outcome
 from consumer.plain_claims import finish_plainly, take_plainly
 from schemas.errors import Stopped
 from schemas.messages import Job, Json, Kind
-from schemas.store import reading, store_now, writing
+from schemas.store import reading, store_now, writing, writing_alone
 from schemas.tables import cancellations, claims, jobs
 
 KEPT = (
@@ -89,9 +89,10 @@ class Claims:
         """Claims *job* for *owner*, and counts the start. *replay* names the replay of a dead job, if it is one."""
         asked_at, key = time.monotonic(), resource_key(job)
         try:
-            with writing(self._engine, relaxed=self._relaxed) as connection:
+            with writing_alone(self._engine, relaxed=self._relaxed) as connection:
                 if taken := take_plainly(connection, job.job_id, key, owner, self._lease_s):
                     return Claim(job.job_id, owner, 1, asked_at + self._lease_s, *taken)
+            with writing(self._engine, relaxed=self._relaxed) as connection:
                 row = _row(connection, job.job_id)
                 refusal = self._refusal(connection, job, row, replay)
                 starts = self._start(connection, job, owner, row, replay) if refusal is None else 0
@@ -128,7 +129,7 @@ class Claims:
 
     def finish(self, claim: Claim, outcome: Outcome) -> bool:
         """Keeps the outcome and frees the resource; false when the claim is lost, and with it the outcome."""
-        with writing(self._engine, relaxed=self._relaxed) as connection:
+        with writing_alone(self._engine, relaxed=self._relaxed) as connection:
             return finish_plainly(connection, claim.job_id, claim.owner, claim.starts, outcome)
 
     def conclude(self, job: Job, kind: Kind, data: Mapping[str, Json], replay: str = "") -> Outcome:

@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine
 
-from consumer.upserts import ADD_LOGS, ADD_REJECTS, CALLBACK_CAME, CALLBACK_DIED, DELETED, ENDS, PUT_CHANGES, PUT_JOBS, among
+from consumer.upserts import ADD_LOGS, ADD_REJECTS, CALLBACKS, DELETED, ENDS, PUT_CHANGES, PUT_JOBS, among
 from schemas.json_text import dump_json
 from schemas.messages import STATE_AFTER, Event, Job, Json, Kind, State, load_object
 from schemas.sealing import job_key
@@ -77,9 +77,8 @@ def record(engine: Engine, batch: Sequence[Told], *, relaxed: bool = False) -> N
 def _tell_failed_callbacks(connection: Connection, events: Sequence[Told]) -> None:
     ids = {each.job_id for each in events if each.event and each.event.kind in (Kind.CALLBACK, Kind.COMPLETE)}
     if ids:
-        words = {"text": CALLBACK_FAILED}
-        among(connection, CALLBACK_DIED, ids, **words, error=dump_json({"message": CALLBACK_FAILED}).decode())
-        among(connection, CALLBACK_CAME, ids, **words)
+        error = dump_json({"message": CALLBACK_FAILED}).decode()
+        among(connection, CALLBACKS, ids, text=CALLBACK_FAILED, error=error)
 
 
 # ------------------------------------------------------------------------------------------------------- messages to rows

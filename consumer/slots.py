@@ -10,7 +10,6 @@ somebody's C++. Anonymous resident pages are what a machine runs out of. What gr
 (`child.OOM_SCORE`).
 """
 
-import json
 import logging
 import math
 import os
@@ -29,15 +28,15 @@ from typing import Any
 from consumer.memory import FORGETFUL, Memory
 from consumer.retry import Bug
 from consumer.scratch import Scratch
+from consumer.watchman import Watchman
 from publisher.backoff import delays
 from schemas.errors import BadSetting, JobError, Postponed, Stopped, Transient
+from schemas.json_text import dump_json, load_json
 from schemas.messages import Job, Json, Kind
 from schemas.settings import Settings, environment_for_jobs, rows_of_table, words
 
 logger = logging.getLogger(__name__)
 
-#: How often limits, lease and stop are looked at while a job runs.
-WATCH_EVERY_S = 0.1
 #: Importing everything a job may need takes some seconds on a slow disk.
 START_TIMEOUT_S = 120.0
 #: Children that may die while they start before the start of the worker fails.
@@ -59,10 +58,11 @@ def _untimed(name: str, started_s: float, seconds: float) -> None:
 class Slot:
     """For one thread, which must live as long as the slot: children die with the thread that started them."""
 
-    def __init__(self, settings: Settings, scratch: Scratch) -> None:
+    def __init__(self, settings: Settings, scratch: Scratch, watchman: Watchman | None = None) -> None:
         self._settings = settings_for_jobs(settings)
         self._limits = settings
         self._scratch = scratch
+        self._watchman = watchman or Watchman()
         self._child: Child | None = None
 
     def prepare(self) -> None:
@@ -124,25 +124,16 @@ class Slot:
     ) -> dict[str, Json]:
         deadline = time.monotonic() + self._limits.job_timeout
         processor_end_s = child.processor_s + self._limits.job_cpu_time if self._limits.job_cpu_time else math.inf
-        over = threading.Event()
 
-        def watch() -> None:
-            while not over.wait(WATCH_EVERY_S):
-                try:
-                    check()
-                    child.check_limits(deadline, processor_end_s, self._limits.job_memory)
-                except Stopped as stopped:
-                    child.kill(stopped)
-                    return
+        def look() -> None:
+            try:
+                check()
+                child.check_limits(deadline, processor_end_s, self._limits.job_memory)
+            except Stopped as stopped:
+                child.kill(stopped)
 
-        watcher = threading.Thread(target=watch, name=f"watch of {job.job_id}", daemon=True)
-        watcher.start()
-        try:
+        with self._watchman.looking(look):
             return child.run(job, folder, tell, timed, memory)
-        finally:
-            # Joined, so that a late kill cannot meet the child's next job.
-            over.set()
-            watcher.join()
 
 
 class Child:
@@ -222,7 +213,7 @@ class Child:
 
     def _send(self, message: Mapping[str, object]) -> None:
         try:
-            self._connection.send_bytes(json.dumps(message).encode())
+            self._connection.send_bytes(dump_json(message))
         except OSError:
             # It is dead; receiving will say why.
             logger.debug("child %d does not listen", self._process.pid)
@@ -231,9 +222,9 @@ class Child:
         """Its next message, with every secret that it may have put there replaced."""
         try:
             data = self._connection.recv_bytes()
-            for secret in (*self._secrets, json.dumps(api_key)[1:-1].encode()):
+            for secret in (*self._secrets, dump_json(api_key)[1:-1]):
                 data = data.replace(secret, b"***") if len(secret) >= SHORTEST_SECRET else data
-            message: dict[str, Any] = json.loads(data)
+            message: dict[str, Any] = load_json(data)
         except (EOFError, OSError, ValueError):
             raise self._why_dead() from None
         return message
@@ -280,7 +271,7 @@ def processor_seconds(process_id: int) -> float:
 
 def _secrets(settings: Settings) -> tuple[bytes, ...]:
     values = (str(getattr(settings, row.name)) for row in rows_of_table() if row.secret)
-    return tuple(json.dumps(value)[1:-1].encode() for value in values)
+    return tuple(dump_json(value)[1:-1] for value in values)
 
 
 def _result(message: dict[str, Any]) -> dict[str, Json]:

@@ -30,6 +30,7 @@ from consumer.scratch import Scratch
 from consumer.slots import Slot
 from consumer.telling import Telling
 from consumer.watched import Attempt, Watched
+from consumer.watchman import Watchman
 from publisher.backoff import delays
 from publisher.bus import Bus, Consumer, Delivery
 from publisher.watch import Watch
@@ -75,6 +76,7 @@ class Worker:
         self._claims = Claims(engine, lease_s=settings.lease, max_starts=settings.max_starts, relaxed=relaxed)
         self._sealer = Sealer(message_keys(settings.secret_key, words(settings.message_keys)))
         self._scratch = Scratch()
+        self._watchman = Watchman()
         self._shown = Watched(watch, topology.job_types, settings.slots)
         self._source = f"/worker/{socket.gethostname()}/{os.getpid()}"
         alive = Alive(self._source, version(), settings.slots, topology.job_types)
@@ -126,7 +128,7 @@ class Worker:
     # ------------------------------------------------------------------------------------------------ a slot's thread
 
     def _work(self, number: int, ready: "Future[None]") -> None:
-        slot = Slot(self._settings, self._scratch)
+        slot = Slot(self._settings, self._scratch, self._watchman)
         try:
             slot.prepare_first()
         except Exception as error:  # whatever it is, the start of the worker fails with it

@@ -17,6 +17,7 @@ from pathlib import Path
 from publisher.bus import Message
 from publisher.routes import Routes
 from schemas.topology import Binding, Topology
+from schemas.turns import turn_at
 
 #: How long SQLite waits for another writer, seconds; the store's batches take milliseconds.
 BUSY_S = 20.0
@@ -97,6 +98,7 @@ class QueueTable:
     """One connection, for one thread. Writing methods are called inside `transaction` only. Raises: sqlite3.Error."""
 
     def __init__(self, path: Path, topology: Topology) -> None:
+        self._path = str(path)
         self._connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)
         self._connection.execute("PRAGMA journal_mode = WAL")
         self._connection.executescript(SCHEMA)
@@ -110,16 +112,17 @@ class QueueTable:
     @contextmanager
     def transaction(self, *, durable: bool) -> Iterator[None]:
         """Everything inside or nothing; *durable* when a promise hangs on it."""
-        self._connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            self._refresh()
-            yield
-            self._connection.execute("COMMIT")
-        except BaseException:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
-            raise
+        with turn_at(self._path, limit_s=BUSY_S):
+            self._connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                self._refresh()
+                yield
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
 
     def put(self, row: Row) -> bool:
         """Into every queue that is bound for it; False when none is. A queue with a delay stands for the one it leads to."""

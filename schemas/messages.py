@@ -4,7 +4,6 @@
 a test holds both to each other.
 """
 
-import json
 import re
 import uuid
 from collections.abc import Mapping
@@ -13,7 +12,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 from schemas.errors import InvalidMessage
-from schemas.json_text import load_json
+from schemas.json_text import dump_json, load_json
 
 SCHEMA_VERSION = 1
 JOB_TYPE, EVENT_TYPE, CALLBACK_TYPE = "datapusher.job", "datapusher.event", "datapusher.callback"
@@ -105,7 +104,7 @@ class Job:
     @property
     def input(self) -> dict[str, Json]:
         """What a job function gets as `input`: the body without `job_id`, as ckanserviceprovider gave it."""
-        return {key: value for key, value in json.loads(self.encode()).items() if key != "job_id"}
+        return {key: getattr(self, key) for key in JOB_KEYS if key != "job_id"}
 
     @classmethod
     def decode(cls, body: bytes, *, message_id: str = "") -> "Job":
@@ -223,7 +222,7 @@ def new_id() -> str:
 
 
 def dump(value: Mapping[str, object]) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+    return dump_json(value)
 
 
 def load_object(body: bytes) -> dict[str, Json]:

@@ -8,7 +8,7 @@ the server may have been restarted.
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 from schemas.errors import BadSetting, StoreUnavailable
 from schemas.old_store import move_away
 from schemas.tables import metadata, schema_version
+from schemas.turns import turn_at
 
 #: The version of `schemas.tables`; a change of the tables adds a step to MIGRATIONS.
 VERSION = 4
@@ -127,8 +128,27 @@ def writing(engine: Engine, *, relaxed: bool = False) -> Iterator[Connection]:
     *relaxed*: on SQLite without waiting for the disk. A power cut (not the death of a process) may take the transaction
     back, and then everything that was committed to the file after it.
     """
-    with unavailable_store_said(), engine.connect() as connection, _synchronous(connection, relaxed), connection.begin():
-        yield connection
+    with unavailable_store_said(), engine.connect() as connection, _turn(engine), _synchronous(connection, relaxed):
+        with connection.begin():
+            yield connection
+
+
+@contextmanager
+def writing_alone(engine: Engine, *, relaxed: bool = False) -> Iterator[Connection]:
+    """As `writing`, for one statement: on PostgreSQL begin and commit of a transaction are a round trip each."""
+    if engine.dialect.name == "postgresql":
+        with unavailable_store_said(), engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            yield connection
+    else:
+        with writing(engine, relaxed=relaxed) as connection:
+            yield connection
+
+
+def _turn(engine: Engine) -> AbstractContextManager[None]:
+    """For one writer at a time, where the database has room for no more."""
+    if engine.dialect.name != "sqlite":
+        return nullcontext()
+    return turn_at(engine.url.database or "", limit_s=SQLITE_BUSY_MS / 1000)
 
 
 @contextmanager
