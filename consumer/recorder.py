@@ -10,8 +10,8 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
@@ -58,8 +58,7 @@ def run_recorder(
     recorder.release()
 
 
-@dataclass(frozen=True)
-class Heard:
+class Heard(NamedTuple):
     """A delivery and what it tells."""
 
     delivery: Delivery
@@ -161,9 +160,9 @@ class Recorder:
         self._count([each.told for each in heard])
 
     def _count(self, told: Sequence[Told]) -> None:
-        kinds = Counter(each.event.kind.value if each.event else "job" for each in told)
+        kinds = Counter([each.event.kind if each.event else "job" for each in told])
         for kind, count in kinds.items():
-            self._recorded.labels(kind).inc(count)
+            self._recorded.labels(str(kind)).inc(count)
         oldest = min((each.event.time for each in told if each.event), default=None)
         if oldest:
             self._lag.set(max(0.0, (datetime.now(UTC) - oldest).total_seconds()))

@@ -7,9 +7,8 @@ none, and else the higher sequence wins. (`dead` is no such end: a replay makes 
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine
 
@@ -34,8 +33,7 @@ CALLBACK_FAILED = "Process completed but unable to post to result_url"
 SUSPICIOUS = re.compile(rb"\\u0000|\\u[dD]|\xed|\x00")
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(NamedTuple):
     """What one message says: the row of a job that was published, or an event and its length in bytes."""
 
     job_id: str

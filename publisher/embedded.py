@@ -59,6 +59,7 @@ class EmbeddedBus:
         self._opened = False
         self._trouble: str | None = None
         self._closing = False
+        self._over = False
         self._pause_s = BUSY_POLL_S
         self._next_burial = 0.0
         self._thread = threading.Thread(target=self._run, name="bus", daemon=True)
@@ -113,10 +114,10 @@ class EmbeddedBus:
 
     def _add(self, work: "_Work") -> None:
         self._work.append(work)
-        if self._thread.is_alive():
-            self._awake.set()
-        else:
+        if self._over:
             self._lose(self._take(len(self._work)), NotPublished("the bus is closed"))
+        elif not self._awake.is_set():  # else what was appended above is seen, since `_turn` clears it before it looks
+            self._awake.set()
 
     # From here on everything runs on the bus's thread.
 
@@ -125,7 +126,7 @@ class EmbeddedBus:
             if opened := self._open():
                 self._live(*opened)
         finally:  # even after a bug nobody may wait for ever
-            self._trouble = "the bus is closed"
+            self._over, self._trouble = True, "the bus is closed"
             self._lose(self._take(len(self._work)), NotPublished(self._trouble))
 
     def _live(self, table: QueueTable, owner: Owner) -> None:

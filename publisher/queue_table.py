@@ -106,6 +106,8 @@ class QueueTable:
         self._routes = Routes((), (), ())
         self._delays_ms: dict[str, int] = {}
         self._watched: frozenset[str] = frozenset()
+        #: (message id, owner) of what is deleted with the end of the transaction, all in one call.
+        self._forgotten: list[tuple[int, str]] = []
         with self.transaction(durable=True):
             self._declare(topology)
 
@@ -118,11 +120,14 @@ class QueueTable:
             try:
                 self._refresh()
                 yield
+                self._connection.executemany(FORGET, self._forgotten)
                 self._connection.execute("COMMIT")
             except BaseException:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
                 raise
+            finally:
+                self._forgotten.clear()
 
     def put(self, row: Row) -> bool:
         """Into every queue that is bound for it; False when none is. A queue with a delay stands for the one it leads to."""
@@ -152,7 +157,7 @@ class QueueTable:
         return self._connection.execute(ANY_READY, (queue, _now_ms())).fetchone() is not None
 
     def forget(self, message_id: int, owner: str) -> None:
-        self._connection.execute(FORGET, (message_id, owner))
+        self._forgotten.append((message_id, owner))
 
     def put_back(self, message_id: int, owner: str, *, delay_s: float = 0.0) -> None:
         due_ms = _now_ms() + int(delay_s * 1000) if delay_s else 0

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, func, insert, inspect, select, text, update
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -116,8 +117,7 @@ def reading(engine: Engine) -> Iterator[Connection]:
 @contextmanager
 def reading_alone(engine: Engine) -> Iterator[Connection]:
     """As `reading`, for queries that need no transaction: on PostgreSQL its begin and its end are a round trip each."""
-    options = {"isolation_level": "AUTOCOMMIT"} if engine.dialect.name == "postgresql" else {}
-    with unavailable_store_said(), engine.connect().execution_options(reading=True, **options) as connection:
+    with reading(engine) as connection, _autocommit(connection):
         yield connection
 
 
@@ -137,11 +137,27 @@ def writing(engine: Engine, *, relaxed: bool = False) -> Iterator[Connection]:
 def writing_alone(engine: Engine, *, relaxed: bool = False) -> Iterator[Connection]:
     """As `writing`, for one statement: on PostgreSQL begin and commit of a transaction are a round trip each."""
     if engine.dialect.name == "postgresql":
-        with unavailable_store_said(), engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        with unavailable_store_said(), engine.connect() as connection, _autocommit(connection):
             yield connection
     else:
         with writing(engine, relaxed=relaxed) as connection:
             yield connection
+
+
+@contextmanager
+def _autocommit(connection: Connection) -> Iterator[None]:
+    """Each statement by itself, on PostgreSQL. By the driver's own switch, which is no call of the server: SQLAlchemy's
+    `isolation_level` is two of them, one there and one back."""
+    if connection.dialect.name != "postgresql":
+        yield
+        return
+    driver: Any = connection.connection.driver_connection
+    driver.autocommit = True
+    try:
+        yield
+    finally:
+        if not driver.closed:
+            driver.autocommit = False
 
 
 def _turn(engine: Engine) -> AbstractContextManager[None]:
