@@ -11,7 +11,6 @@ import pyarrow.compute as pc
 
 from consumer.push.header import ROWS_LOOKED_AT, Name, check_width, clean_name, filled, find_header, unique_names
 from consumer.push.options import Options
-from consumer.push.readers.ahead import ahead
 from consumer.push.readers.delimited import no_header
 from consumer.push.readers.tolerant import Parsed, record_batch
 from consumer.push.readers.unnamed import kept_columns, names_of, selected
@@ -83,7 +82,7 @@ class RowsReader:
     def pieces(self, tally: Tally, short: Short, prepare: Callable[[Parsed], T]) -> Iterator[T]:
         """As DelimitedReader.pieces; no row is short here."""
         given = self.source.given
-        for below, tally.error_cells in ahead(self._below_header()):
+        for below, tally.error_cells in self._below_header():
             if below.cells.num_rows:
                 columns = [_without_nul(one, given.get(at) == "json", tally) for at, one in enumerate(below.cells.columns)]
                 yield prepare(Parsed(record_batch(columns), below.row_numbers))

@@ -19,6 +19,8 @@ _ROWS_AT_ONCE = 500
 
 Row = Sequence[object]
 
+_NOTHING = frozenset((None, ""))
+
 
 @dataclass
 class SheetRows:
@@ -52,7 +54,7 @@ class SheetRows:
             used = _used(some)
             if used and held:
                 yield from self._taken(gathered)
-                yield self._chunk([pa.nulls(held, pa.string())] * self.width, gathered.skip(held))
+                yield from self._blank(gathered, held)
                 held = 0
             gathered.add(some[:used])
             held += len(some) - used
@@ -66,6 +68,11 @@ class SheetRows:
             columns = [texts(column) for column in gathered.columns]
             blank = pa.nulls(len(gathered), pa.string())
             yield self._chunk([blank] * self.first_column + columns, gathered.skip(len(gathered)))
+
+    def _blank(self, gathered: "_Gathered", count: int) -> Iterator[Chunk]:
+        for done in range(0, count, CHUNK_ROWS):
+            rows = min(CHUNK_ROWS, count - done)
+            yield self._chunk([pa.nulls(rows, pa.string())] * self.width, gathered.skip(rows))
 
     def _chunk(self, columns: Sequence[pa.Array], first: int) -> Chunk:
         return Chunk.of_columns(columns, range(first, first + len(columns[0])))
@@ -104,6 +111,8 @@ def _used(rows: Sequence[Row]) -> int:
 
 
 def is_blank(row: Row) -> bool:
+    if not any(row):
+        return _NOTHING.issuperset(row)  # and no 0 or False
     return not any(cell is not None and (not isinstance(cell, str) or cell.strip()) for cell in row)
 
 

@@ -14,6 +14,8 @@ from schemas.errors import FileError
 MEMORY_LIMIT_BYTES = 3 * 1024**3
 #: Parts that are read at once when the workbook is opened (shared strings, styles; all of an ODS).
 SHARED_LIMIT_BYTES = 1024**3
+#: Cells of a rectangle that is nearly empty: fewer than one byte in the file for two of them.
+EMPTY_CELLS_LIMIT = 1 << 24
 #: Lists of sheets: read here as a tree, so kept small.
 INDEX_LIMIT_BYTES = 16 * 1024**2
 #: What one cell takes in the rectangle, and a byte of XML in the list it is made from (a cell with a value has at
@@ -52,11 +54,17 @@ def check_shared(size_bytes: int) -> None:
 def check_memory(rows: int, columns: int, part_bytes: int) -> None:
     """Raises FileError too-large for a rectangle of cells, made from *part_bytes* of XML, that takes too much."""
     what = f"The sheet ({rows:,} rows by {columns:,} columns)" if rows else "The sheet"
-    check_size(_memory_bytes(rows, columns, part_bytes), MEMORY_LIMIT_BYTES, what)
+    limit_bytes = EMPTY_CELLS_LIMIT * CELL_BYTES if nearly_empty(rows, columns, part_bytes) else MEMORY_LIMIT_BYTES
+    check_size(_memory_bytes(rows, columns, part_bytes), limit_bytes, what)
 
 
 def fits_memory(rows: int, columns: int, part_bytes: int) -> bool:
     return _memory_bytes(rows, columns, part_bytes) <= MEMORY_LIMIT_BYTES
+
+
+def nearly_empty(rows: int, columns: int, part_bytes: int) -> bool:
+    """A cell far outside the table, which a sheet of so many rows and columns hardly needs."""
+    return rows * columns > max(EMPTY_CELLS_LIMIT, 2 * part_bytes)
 
 
 def _memory_bytes(rows: int, columns: int, part_bytes: int) -> float:

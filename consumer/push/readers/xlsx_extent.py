@@ -7,7 +7,15 @@ from itertools import islice
 import numpy as np
 
 from consumer.push.readers.error_cells import ErrorCells
-from consumer.push.readers.workbook_limits import Chunks, check_memory, check_quotes, corrupt, fits_memory, overlapping
+from consumer.push.readers.workbook_limits import (
+    Chunks,
+    check_memory,
+    check_quotes,
+    corrupt,
+    fits_memory,
+    nearly_empty,
+    overlapping,
+)
 from consumer.push.table import KEPT_PLACES
 
 _REFERENCE = re.compile(rb' r="([A-Za-z]{1,3})([0-9]{1,7})"[ />]')
@@ -18,6 +26,8 @@ _OPEN_TAG = re.compile(rb"<(?:[\w.-]+:)?(?:row|c)\s[^<>]*(?:<|\Z)")
 _ANY_REFERENCE = re.compile(rb"""\sr\s*=\s*["']([A-Za-z]{0,3})([0-9]{1,9})["']""")
 
 
+#: XML of which every reference is read at once.
+_SMALL_BYTES = 4 * 1024**2
 #: A cell with an error, and the row in its reference.
 _ERROR = re.compile(rb"""<(?:[\w.-]+:)?c\s[^<>]*\bt="e"[^<>]*""")
 _ROW = re.compile(rb' r="[A-Za-z]{1,3}([0-9]{1,7})"')
@@ -38,11 +48,16 @@ def measure_xlsx(chunks: Chunks) -> ErrorCells:
             errors.add(_error_rows(chunk), count)
         usual.look_at(chunk)
         check_memory(0, 0, size_bytes)
-    rows, columns = usual.rows, usual.columns
-    if not usual.holds or not fits_memory(rows, columns, size_bytes):
-        rows, columns = _exact_corner(chunks())
-    check_memory(rows, columns, size_bytes)
+    if not _is_bounded(usual, size_bytes):
+        check_memory(*_exact_corner(chunks()), size_bytes)
     return errors
+
+
+def _is_bounded(usual: "_Usual", size_bytes: int) -> bool:
+    """Whether the sheet takes no more memory than it may, by its bound."""
+    if not usual.holds or not fits_memory(usual.rows, usual.columns, size_bytes):
+        return False
+    return size_bytes > _SMALL_BYTES or not nearly_empty(usual.rows, usual.columns, size_bytes)
 
 
 def _error_rows(chunk: bytes) -> Iterator[int]:

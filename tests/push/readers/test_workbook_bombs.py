@@ -64,6 +64,15 @@ def xlsb_corners(path: Path) -> Path:
     return xlsb(path, [(0, 0, "a"), (1_048_575, 16_383, 1.0)])
 
 
+def xlsb_far(path: Path, row: int, column: int) -> Path:
+    return xlsb(path, [(0, 0, "a"), (0, 1, "b"), (1, 0, 1.0), (row - 1, column - 1, 1.0)])
+
+
+def xlsx_far(path: Path, row: int, column: int) -> Path:
+    far = number_cell({700: "ZX", 30: "AD"}[column] + str(row), 1)
+    return workbook(path, {"S": sheet_xml(text_cell("A1", "a"), text_cell("B1", "b"), number_cell("A2", 1), far)})
+
+
 BOMBS = [corners, oddly_written_corners, prefixed_corners, far_row_without_references, repeated_rows, xlsb_corners]
 
 
@@ -73,6 +82,13 @@ def test_a_workbook_that_asks_for_too_much_memory_is_refused(tmp_path: Path, bom
 
     assert code == "too-large"
     assert "GiB of memory" in message
+
+
+@pytest.mark.parametrize("write", [xlsb_far, xlsx_far])
+def test_a_stray_cell_far_outside_the_table_is_refused_before_it_takes_memory(tmp_path: Path, write: Any) -> None:
+    code, message = refused(write(tmp_path / "far", 100_000, 700))
+    assert (code, "Delete cells far outside the table" in message) == ("too-large", True)
+    assert became(write(tmp_path / "near", 10_000, 30))["rows"] == 2
 
 
 @pytest.fixture
