@@ -14,6 +14,8 @@ counts. Merges into bench/results.json:
     api2_vs_datapusher   … over ours on two
     small_vs_datapusher  from resource_create to 100 visible rows: our median over DataPusher's, CKAN asking either in turn
     burst_per_minute     100 resources at once through gateway, RabbitMQ, worker and recorder: complete tasks a minute
+    burst_vs_bare        … over those that come of the bare calls: what CKAN is asked at least, bodies made beforehand
+    burst_vs_xloader     … over XLoader's in a CKAN of its own: the original from PyPI, with its one worker
     datapusher_is        which of the two it was
 
 Rows a second of our load on one connection by the file's rows go into the plot (load_plot.py).
@@ -224,7 +226,7 @@ def main() -> None:
     with real_ckan() as site:
         parts: dict[str, Callable[[], dict[str, Any]]] = {
             "small": lambda: small_files(site, given.files),
-            "burst": lambda: burst(site, given.jobs),
+            "burst": lambda: burst(site, given.jobs, min(given.times, 2)),
             "loads": lambda: loads(site, given.rows, given.times),
         }
         for name, part in parts.items():

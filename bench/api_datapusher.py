@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import islice
-from typing import Any
+from typing import Any, Protocol
 
 import requests
 from dateutil import parser  # type: ignore[import-untyped]
@@ -160,10 +160,15 @@ def unmangled(text: str) -> str:
         return text
 
 
+class Way(Protocol):
+    def push(self, resource_id: str) -> None:
+        """The calls of one job."""
+
+
 class DataPusherService:
     """`POST /job` answered as CKAN's plugin wants it, the job run in a thread; a context manager."""
 
-    def __init__(self, way: DataPusherWay) -> None:
+    def __init__(self, way: Way) -> None:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(way))
         self.port = int(self._server.server_address[1])
 
@@ -176,7 +181,7 @@ class DataPusherService:
         self._server.server_close()
 
 
-def _handler(way: DataPusherWay) -> type[BaseHTTPRequestHandler]:
+def _handler(way: Way) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             job = json.loads(self.rfile.read(int(self.headers["Content-Length"])))

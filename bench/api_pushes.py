@@ -1,5 +1,6 @@
 """Small files pushed by CKAN itself: how soon rows are visible, and how many of them a minute."""
 
+import csv
 import socket
 import tempfile
 import threading
@@ -15,6 +16,8 @@ import psycopg2
 from api_datapusher import DataPusherService, DataPusherWay
 from api_rival import RivalService, installed
 from api_site import Site
+from api_xloader import ckan_with_xloader
+from api_xloader import installed as xloader_installed
 from read import DATA, make_csv
 
 from tests.acceptance.service import Service
@@ -25,7 +28,9 @@ from tests.services import postgresql, rabbitmq
 SMALL_ROWS = 100
 #: Resources made at the same time, as when a harvester or a script makes them.
 AT_ONCE = 20
-LIMIT_S = 120.0
+LIMIT_S = 240.0
+#: Of the burst's jobs, one in so many is enough for XLoader.
+XLOADER_SHARE = 3
 
 
 class Switch:
@@ -71,17 +76,17 @@ class Databases:
         self._connection, self._ckan = psycopg2.connect(site.write_url), psycopg2.connect(site.database_url)
         self._connection.autocommit = self._ckan.autocommit = True
 
-    def await_tasks(self, resources: Sequence[str]) -> None:
-        """Until the datapusher's tasks of all have ended, and well."""
+    def await_tasks(self, resources: Sequence[str], kind: str = "datapusher") -> None:
+        """Until the tasks of all have ended, and well; *kind*: of which plugin."""
         deadline = time.monotonic() + LIMIT_S
-        while (states := self._states(resources)) != Counter(complete=len(resources)):
+        while (states := self._states(resources, kind)) != Counter(complete=len(resources)):
             assert time.monotonic() < deadline and not states["error"], states
             time.sleep(0.02)
 
-    def _states(self, resources: Sequence[str]) -> Counter[str]:
+    def _states(self, resources: Sequence[str], kind: str) -> Counter[str]:
         with self._ckan.cursor() as cursor:
             cursor.execute(
-                "SELECT state FROM task_status WHERE task_type = 'datapusher' AND entity_id = ANY(%s)", (list(resources),)
+                "SELECT state FROM task_status WHERE task_type = %s AND entity_id = ANY(%s)", (kind, list(resources))
             )
             return Counter(str(state) for (state,) in cursor.fetchall())
 
@@ -163,21 +168,57 @@ def _visible_after(ckan: RealCkan, databases: Databases, url: str) -> float:
     return seconds
 
 
-def burst(site: Site, jobs: int) -> dict[str, float]:
+class BareCalls:
+    """What CKAN is asked at least for a small file, all bodies made beforehand: what no loader's burst can be faster than."""
+
+    def __init__(self, site: Site) -> None:
+        self._ckan = site.ckan
+        with (DATA / f"read_{SMALL_ROWS}.csv").open(encoding="utf-8", newline="") as file:
+            self._records = list(csv.DictReader(file))
+        self._fields = [{"id": name, "type": "text"} for name in self._records[0]]
+
+    def push(self, resource_id: str) -> None:
+        self._ckan.call("resource_show", id=resource_id)
+        self._ckan.call("datastore_create", resource_id=resource_id, force=True, fields=self._fields, records=self._records,
+                        calculate_record_count=False)  # fmt: skip
+        self._ckan.call("resource_patch", id=resource_id, hash="0" * 32, datastore_contains_all_records_of_source_file=True)
+
+
+def burst(site: Site, jobs: int, times: int) -> dict[str, float]:
+    """Ours, the bare calls and XLoader's in turn; the medians of the rounds, and of their ratios."""
+    with small_file() as url, ExitStack() as stack:
+        ours, bare = stack.enter_context(our_service()), stack.enter_context(DataPusherService(BareCalls(site)))
+        switch = stack.enter_context(Switch(site.service_port))
+        programs = xloader_installed()
+        other = stack.enter_context(ckan_with_xloader(programs)) if programs else None
+        rounds = []
+        for _ in range(times):
+            one = {}
+            for name, port in (("ours", ours.port), ("bare", bare.port)):
+                switch.target = port
+                one[name] = _burst(site, jobs, url, "datapusher", name)
+            if other:  # it has one worker: its minutes are long
+                one["xloader"] = _burst(other, jobs // XLOADER_SHARE, url, "xloader", "xloader")
+            rounds.append(one)
+    figures = {"burst_per_minute": round(median(one["ours"] for one in rounds))}
+    ratios = {f"burst_vs_{way}": [one["ours"] / one[way] for one in rounds if way in one] for way in ("bare", "xloader")}
+    return figures | {name: round(median(each), 2) for name, each in ratios.items() if each}
+
+
+def _burst(site: Site, jobs: int, url: str, kind: str, name: str) -> float:
+    """Complete tasks a minute, *jobs* at once; *kind*: of which plugin."""
     ckan, databases = site.ckan, Databases(site)
     datasets = [ckan.dataset() for _ in range(jobs)]
-    with small_file() as url, our_service() as ours, Switch(site.service_port) as switch:
-        switch.target = ours.port
-        ckan.pushed(ckan.link(url))  # warm
-        started = time.perf_counter()
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            resources = list(pool.map(lambda dataset: _linked(ckan, dataset, url), datasets))
-        made_s = time.perf_counter() - started
-        databases.await_tasks(resources)
-        seconds = time.perf_counter() - started
-        assert all(databases.rows(resource_id) == SMALL_ROWS for resource_id in resources)
-    print(f"{jobs} resources: made in {made_s:.1f} s, all complete after {seconds:.1f} s")
-    return {"burst_per_minute": round(jobs / seconds * 60)}
+    databases.await_tasks([ckan.link(url)], kind)  # warm
+    started = time.perf_counter()
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        resources = list(pool.map(lambda dataset: _linked(ckan, dataset, url), datasets))
+    made_s = time.perf_counter() - started
+    databases.await_tasks(resources, kind)
+    seconds = time.perf_counter() - started
+    assert all(databases.rows(resource_id) == SMALL_ROWS for resource_id in resources)
+    print(f"{jobs} resources, {name}: made in {made_s:.1f} s, all complete after {seconds:.1f} s", flush=True)
+    return jobs / seconds * 60
 
 
 def _linked(ckan: RealCkan, dataset: str, url: str) -> str:

@@ -30,8 +30,8 @@ def installed_ckan(home: Path = HOME, version: str = CKAN_VERSION) -> Path:
         home.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(venv, ignore_errors=True)
         _make_venv(venv)
-        _pip(venv, "--no-deps", f"ckan=={version}")
-        _pip(venv, *_requirements(venv), SERVER)
+        pip(venv, "--no-deps", f"ckan=={version}")
+        pip(venv, *requirements(venv), SERVER)
         done.touch()
     return venv / "bin"
 
@@ -43,7 +43,7 @@ def _make_venv(venv: Path) -> None:
         _run(["sh", str(MAKE_VENV), python, str(venv)])
 
 
-def _requirements(venv: Path) -> list[str]:
+def requirements(venv: Path) -> list[str]:
     """What CKAN pins, but psycopg2 as a wheel: the source would need a compiler and libpq."""
     (ckan,) = Distribution.discover(name="ckan", path=[str(path) for path in venv.glob("lib/python*/site-packages")])
     wanted = [Requirement(line) for line in ckan.requires or ()]
@@ -53,7 +53,7 @@ def _requirements(venv: Path) -> list[str]:
     return [f"{names.get(one.name, one.name)}{extras[one]}{one.specifier}" for one in chosen]
 
 
-def _pip(venv: Path, *packages: str) -> None:
+def pip(venv: Path, *packages: str) -> None:
     _run([str(venv / "bin" / "python"), "-m", "pip", "install", "-q", "--disable-pip-version-check", *packages])
 
 

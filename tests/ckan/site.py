@@ -71,10 +71,10 @@ class Site:
     """A running CKAN; a context manager. *token* is a system administrator's."""
 
     def __init__(self, around: Surroundings, log: Path) -> None:
-        self._around = around
+        self.around = around
         self._log = log
-        self._folder = Path(tempfile.mkdtemp(prefix="datapusher-ckan-"))
-        self._ini = self._folder / "ckan.ini"
+        self.folder = Path(tempfile.mkdtemp(prefix="datapusher-ckan-"))
+        self.ini = self.folder / "ckan.ini"
         self._server: subprocess.Popen[bytes] | None = None
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -100,28 +100,33 @@ class Site:
         self._ckan("db", "init")
         rights = self._ckan("datastore", "set-permissions")
         sql = "\n".join(line for line in rights.splitlines() if not line.startswith("\\connect"))
-        execute(self._around.databases.datastore_admin_url, sql)
+        execute(self.around.databases.datastore_admin_url, sql)
         say("making an administrator")
         self._ckan("user", "add", ADMIN, "email=admin@example.org", f"password={uuid.uuid4().hex}")
         self._ckan("sysadmin", "add", ADMIN)
         self.token = self._ckan("user", "token", "add", ADMIN, "tests", "-q").split()[-1]
-        self._configure({
-            **settings, "ckan.plugins": f"datapusher {PLUGINS}", "ckan.datapusher.api_token": self.token,
-            "ckan.datapusher.url": f"http://127.0.0.1:{self._around.service_port}/",
-        })  # fmt: skip
+        self._configure({**settings, **self.loader_settings()})
+
+    def loader_settings(self) -> dict[str, str]:
+        """The plugin that has files loaded, with the others, and what it needs to know."""
+        return {
+            "ckan.plugins": f"datapusher {PLUGINS}",
+            "ckan.datapusher.api_token": self.token,
+            "ckan.datapusher.url": f"http://127.0.0.1:{self.around.service_port}/",
+        }
 
     def _settings(self) -> dict[str, str]:
-        databases = self._around.databases
+        databases = self.around.databases
         return {
             "SECRET_KEY": uuid.uuid4().hex,
             "ckan.site_url": self.url,
             "ckan.site_id": "datapusher-tests",
-            "ckan.storage_path": str(self._folder / "storage"),
+            "ckan.storage_path": str(self.folder / "storage"),
             "sqlalchemy.url": databases.ckan_url,
             "ckan.datastore.write_url": databases.write_url,
             "ckan.datastore.read_url": databases.read_url,
-            "ckan.redis.url": self._around.redis_url,
-            "solr_url": self._around.solr_url,
+            "ckan.redis.url": self.around.redis_url,
+            "solr_url": self.around.solr_url,
             "ckan.plugins": PLUGINS,
             "ckan.views.default_views": "datatables_view image_view text_view",
             "ckan.auth.create_unowned_dataset": "true",
@@ -131,32 +136,32 @@ class Site:
     def _configure(self, settings: Mapping[str, str]) -> None:
         lines = "\n".join(f"{name} = {value}" for name, value in settings.items())
         # A % would begin a substitution.
-        self._ini.write_text(INI.replace("{settings}", lines.replace("%", "%%")))
+        self.ini.write_text(INI.replace("{settings}", lines.replace("%", "%%")))
 
     def _ckan(self, *arguments: str) -> str:
         """What the command `ckan` prints."""
-        command = [str(self._around.programs / "ckan"), "-c", str(self._ini), *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=self._folder, env=self._environment())
+        command = [str(self.around.programs / "ckan"), "-c", str(self.ini), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=self.folder, env=self.environment())
         if done.returncode != 0:
             raise RuntimeError(f"`ckan {' '.join(arguments[:3])}` failed: {done.stdout[-1000:]}{done.stderr[-3000:]}")
         return done.stdout
 
-    def _environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
         inherited = {key: value for key, value in os.environ.items() if not key.startswith(("DATAPUSHER_", "CKAN", "PYTHON"))}
         return {**inherited, "TZ": "UTC"}
 
     def _serve(self) -> None:
         say(f"starting CKAN at {self.url}")
-        script = self._folder / "wsgi.py"
-        script.write_text(WSGI.format(ini=str(self._ini)))
+        script = self.folder / "wsgi.py"
+        script.write_text(WSGI.format(ini=str(self.ini)))
         command = [
-            str(self._around.programs / "uwsgi"), "--http", f"127.0.0.1:{self.port}", "--master", "--enable-threads",
+            str(self.around.programs / "uwsgi"), "--http", f"127.0.0.1:{self.port}", "--master", "--enable-threads",
             "--lazy-apps", "--processes", str(PROCESSES), "--disable-logging", "--buffer-size", "32768", "--die-on-term",
             "--harakiri", "300", "--http-timeout", "300", "--wsgi-file", str(script),
         ]  # fmt: skip
         with self._log.open("wb") as log:
             self._server = subprocess.Popen(
-                command, stdout=log, stderr=log, cwd=self._folder, env=self._environment(), start_new_session=True
+                command, stdout=log, stderr=log, cwd=self.folder, env=self.environment(), start_new_session=True
             )
         self._await()
         say("CKAN answers")
@@ -182,4 +187,4 @@ class Site:
             except subprocess.TimeoutExpired:
                 os.killpg(self._server.pid, signal.SIGKILL)
                 self._server.wait()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
