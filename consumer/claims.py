@@ -45,6 +45,8 @@ class Claim:
     good_until: float
     #: What was noted last for this resource, and not forgotten since (memory.py).
     kept: Kept = None
+    #: Who had the job before and never let go of it: its process is gone.
+    left_by: str = ""
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,8 @@ class Claims:
         except IntegrityError:
             # The index `claims_one_running`: another job of the resource runs. Or the same job was taken a moment ago.
             return Busy()
-        return refusal or Claim(job.job_id, owner, starts, asked_at + self._lease_s, kept)
+        left_by = row.owner if row is not None and row.running and row.owner else ""
+        return refusal or Claim(job.job_id, owner, starts, asked_at + self._lease_s, kept, left_by)
 
     def renew(self, claim: Claim) -> float | Literal["lost", "cancelled"]:
         """Until when (time.monotonic) the claim is good now; `lost` when another owner has the job or the resource."""

@@ -23,6 +23,7 @@ from consumer.stale import Sweeper
 from publisher.backoff import delays
 from publisher.bus import Bus, Delivery, Message
 from publisher.watch import Watch
+from schemas.addresses import broker_address, store_address
 from schemas.errors import InvalidMessage, StoreUnavailable
 from schemas.messages import EVENT_TYPE
 from schemas.metrics import Figures
@@ -50,6 +51,8 @@ def run_recorder(
     sweeper = Sweeper(engine, bus, topology)
     cancelled = WaitingCancelled(engine, bus, topology.names)
     consumer = bus.consume(topology.names.recorder, recorder.deliveries.put, prefetch=PREFETCH)
+    broker = broker_address(settings.broker_url)
+    logger.info("records %s of %s, in %s", topology.names.recorder, broker, store_address(engine))
     while not stop.is_set():
         recorder.turn(stop)
         cancelled.turn()

@@ -117,9 +117,11 @@ _WINS = (
     f"CASE WHEN excluded.state IN ({_ENDS}) AND jobs.state NOT IN ({_ENDS}) THEN true"
     f" WHEN jobs.state IN ({_ENDS}) AND excluded.state NOT IN ({_ENDS}) THEN false ELSE excluded.sequence > jobs.sequence END"
 )
+#: A job that was published directly was asked for before its first event, whenever the recorder heard of it. One that the
+#: gateway accepted keeps the time that its client was told; of these alone the api_key is kept, be it empty.
 _FIRST = {
     "started_at": "jobs.started_at IS NULL OR excluded.started_at < jobs.started_at",
-    "requested_at": "jobs.job_key IS NULL AND excluded.requested_at < jobs.requested_at",
+    "requested_at": "jobs.api_key IS NULL AND excluded.requested_at < jobs.requested_at",
 }
 _CHANGES = tuple(f"excluded.{name} > jobs.{name}" for name in ("progress_sequence", "callback_sequence", "attempt"))
 _LATER = {"progress_sequence": ("progress", "progress_sequence"), "callback_sequence": ("callback", "callback_sequence")}

@@ -34,6 +34,7 @@ from consumer.watchman import Watchman
 from publisher.backoff import delays
 from publisher.bus import Bus, Consumer, Delivery
 from publisher.watch import Watch
+from schemas.addresses import broker_address, store_address
 from schemas.errors import BadSetting, DataPusherError, InvalidMessage, Stopped, StoreUnavailable
 from schemas.logs import about
 from schemas.messages import Job, Json, Kind
@@ -48,6 +49,7 @@ T = TypeVar("T")
 PURGE_EVERY_S = 3600.0
 #: After the drain limit: what killing children and handing back deliveries may take.
 LAST_STEPS_S = 10.0
+BUSY = "another job of its resource runs"
 
 
 def run_worker(
@@ -78,6 +80,7 @@ class Worker:
         self._scratch = Scratch()
         self._watchman = Watchman()
         self._shown = Watched(watch, topology.job_types, settings.slots)
+        self._store = store_address(engine)
         self._source = f"/worker/{socket.gethostname()}/{os.getpid()}"
         alive = Alive(self._source, version(), settings.slots, topology.job_types)
         self._heartbeat = Heartbeat(engine, alive, lambda: self._shown.busy, settings.worker_beat)
@@ -101,6 +104,12 @@ class Worker:
             work = self._names.work(job_type)
             self._consumers.append(self._bus.consume(work, self._deliveries.put, prefetch=self._settings.slots))
         self._heartbeat.start()
+        self._say_what_it_does()
+
+    def _say_what_it_does(self) -> None:
+        queues = ", ".join(self._names.work(job_type) for job_type in self._topology.job_types)
+        broker, slots = broker_address(self._settings.broker_url), self._settings.slots
+        logger.info("takes jobs from %s of %s, %d at once; claims them in %s", queues, broker, slots, self._store)
 
     def drain(self) -> None:
         """No new jobs; running ones end, or go back to the queue after DRAIN_TIMEOUT."""
@@ -174,7 +183,7 @@ class Worker:
             case Finished(outcome, delivered):
                 self._endings.settle(delivery, job, outcome, delivered)
             case Busy():
-                delivery.retry(self._settings.busy_delay, "another job of its resource runs", spend=False)
+                delivery.retry(self._settings.busy_delay, BUSY, spend=False)
             case Cancelled():
                 self._conclude(delivery, job, CANCELLED, replay)
             case Poison(starts):
@@ -184,6 +193,8 @@ class Worker:
         """The one place where an attempt's end is turned into a settlement."""
         telling = Telling(self._outgoing(), self._names, job, claim.starts, self._source)
         telling.tell(Kind.STARTED, {"attempt": delivery.attempt, "starts": claim.starts, "worker": claim.owner})
+        if claim.starts > 1:
+            telling.log("INFO", f"Start {claim.starts} begins: {_why_again(delivery, claim, replay)}.")
         with self._shown.attempt(delivery, job, claim) as attempt:
             decision = self._run(slot, delivery, job, claim, telling, attempt)
             attempt.decided(decision)
@@ -296,3 +307,13 @@ class Worker:
             pass
         for _ in self._threads:
             self._deliveries.put(None)
+
+
+def _why_again(delivery: Delivery, claim: Claim, replay: str) -> str:
+    """Why a job that was started before is started now, for its log."""
+    reason = str(delivery.message.headers.get("retry-reason") or BUSY)
+    if claim.left_by:
+        return f"worker {claim.left_by} is gone"
+    if replay:
+        return "it was replayed from the dead letters"
+    return "its worker gave it back" if reason == BUSY else f"the one before ended with: {reason.rstrip('.')}"

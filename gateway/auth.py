@@ -57,8 +57,8 @@ class Doorman:
         self._password = password
 
     def is_administrator(self, request: web.Request) -> bool:
-        """By session, or by the secret key in `Authorization`."""
-        return self.has_session(request) or same(request.headers.get("Authorization"), self._secret_key)
+        """By session, or by the secret key in `Authorization`, bare or as `Bearer …`."""
+        return self.has_session(request) or same(_key(request), self._secret_key)
 
     def has_session(self, request: web.Request) -> bool:
         cookie = request.cookies.get(COOKIE)
@@ -66,7 +66,7 @@ class Doorman:
 
     def may_see(self, request: web.Request, row: JobRow) -> bool:
         """The administrator, and whoever holds the job's own key."""
-        return same(request.headers.get("Authorization"), row.job_key) or self.is_administrator(request)
+        return same(_key(request), row.job_key) or self.is_administrator(request)
 
     def knows(self, username: str, password: str) -> bool:
         # Both are compared, whatever the first says, so that the time tells nothing.
@@ -93,6 +93,12 @@ class Throttle:
 
     def succeeded(self, address: str) -> None:
         self._failures.pop(address, None)
+
+
+def _key(request: web.Request) -> str | None:
+    """Bare, as the old service had it and CKAN sends it; or as most HTTP clients would, after the word `Bearer`."""
+    header = request.headers.get("Authorization")
+    return header[7:].strip() if header and header[:7].lower() == "bearer " else header
 
 
 def basic_credentials(headers: Mapping[str, str]) -> tuple[str, str] | None:

@@ -57,6 +57,8 @@ class JobRow:
     progress: Json
     progress_sequence: int
     callback: Json
+    #: Who told the state: while the job runs the worker and its slot.
+    worker: str | None
 
     @property
     def final(self) -> bool:

@@ -19,7 +19,7 @@ from gateway.queries import JobRow, LogRow
 from gateway.service import Service, service_of
 from gateway.submission import Refused
 from schemas.errors import StoreUnavailable
-from schemas.messages import STATE_AFTER, Event, Json, Kind, State
+from schemas.messages import A_START, STATE_AFTER, Event, Json, Kind, State
 
 #: Proxies cut connections on which nothing has moved for 30 s or more.
 HEARTBEAT_S = 10.0
@@ -144,6 +144,8 @@ def _events_of(row: JobRow) -> Iterator[Event]:
 def _told(row: JobRow, state: State) -> dict[str, Json]:
     if state is State.COMPLETE:
         return {"data": row.data}
+    if state is State.RUNNING:
+        return {"attempt": row.attempt, "starts": row.sequence // A_START, "worker": row.worker}
     return {"error": job_error(row)} if state.final else {"attempt": row.attempt}
 
 

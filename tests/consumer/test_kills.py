@@ -35,7 +35,10 @@ def test_a_job_whose_worker_is_killed_completes_elsewhere_and_leaves_no_orphan(w
     eventually(lambda: not any(each.is_running() and each.status() != "zombie" for each in orphans), 2)
     workshop.worker_process()
     assert workshop.end(job_id).kind is Kind.COMPLETE
-    assert [event.data["starts"] for event in workshop.told(job_id, Kind.STARTED)] == [1, 2]
+    started = workshop.told(job_id, Kind.STARTED)
+    assert [event.data["starts"] for event in started] == [1, 2]
+    lines = [event.data["message"] for event in workshop.told(job_id, Kind.LOG)]
+    assert f"Start 2 begins: worker {started[0].data['worker']} is gone." in lines
     eventually(lambda: any(event.data["state"] == "delivered" for event in workshop.told(job_id, Kind.CALLBACK)))
     assert len(hook.calls) == 1
 

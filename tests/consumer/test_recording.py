@@ -136,6 +136,20 @@ def test_a_job_heard_of_after_its_events_keeps_what_they_told(engine: Engine) ->
     assert found["requested_at"] == (NOON + timedelta(seconds=1000.001)).replace(tzinfo=None)
 
 
+def test_a_job_published_directly_was_asked_for_before_it_started_whenever_it_is_heard_of(engine: Engine) -> None:
+    first, second = (Job(job_id=new_id(), job_type="t") for _ in "12")
+    write_job(engine, first)
+    write(engine, *life(first.job_id))
+    both = [
+        told(second.encode(), second.job_id, False, SECRET),
+        *(told(each, "", True, SECRET) for each in life(second.job_id)),
+    ]
+    record(engine, [each for each in both if each])
+    for job in (first, second):
+        found = row(engine, job.job_id)
+        assert found["requested_at"] <= found["started_at"]
+
+
 def test_the_row_of_the_gateway_is_not_touched_by_the_jobs_message(engine: Engine) -> None:
     job_id, noon = new_id(), NOON.replace(tzinfo=None)
     with writing(engine) as connection:

@@ -8,6 +8,7 @@ import pytest
 
 from consumer.outcome import CALLBACK, FINAL
 from publisher.bus import Delivery
+from schemas.addresses import broker_address, store_address
 from schemas.messages import A_START, Callback, Job, Json, Kind, new_id
 from tests.consumer.test_claims import cancel
 from tests.consumer.workshop import API_KEY, Workshop, eventually
@@ -50,7 +51,9 @@ def test_a_passing_failure_is_retried_and_each_retry_told(shop: Workshop, tmp_pa
     assert shop.end(job_id).kind is Kind.COMPLETE
     delays = [event.data["delay_s"] for event in shop.told(job_id, Kind.RETRYING)]
     assert (len(delays), delays) == (2, [0.2, 0.5]) if "xxx" in (tmp_path / "tries").read_text() else (1, [0.2])
-    assert "CKAN answered 503. Trying again in 0.2 s." in str(shop.told(job_id, Kind.LOG)[0].data["message"])
+    lines = [str(event.data["message"]) for event in shop.told(job_id, Kind.LOG)]
+    assert "CKAN answered 503. Trying again in 0.2 s." in lines[0]
+    assert lines[1].startswith("Start 2 begins: the one before ended with: ") and "CKAN answered 503." in lines[1]
 
 
 def test_a_bug_is_retried_once_and_then_told_in_plain_words(shop: Workshop) -> None:
@@ -223,6 +226,16 @@ def test_sigterm_lets_running_jobs_end_and_leaves_the_rest(workshop: Workshop) -
     assert workshop.end(waiting).kind is Kind.COMPLETE
 
 
+def test_a_worker_says_at_its_start_what_it_takes_from_where(workshop: Workshop, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    workshop.worker(slots=1)
+    workshop.recorder()
+    eventually(lambda: "at once" in caplog.text and "records" in caplog.text)
+    assert workshop.names.work("echo") in caplog.text and workshop.names.recorder in caplog.text
+    assert caplog.text.count(broker_address(workshop.settings.broker_url)) >= 2
+    assert caplog.text.count(store_address(workshop.engine)) >= 2
+
+
 def test_a_job_longer_than_the_drain_goes_back_to_the_queue(workshop: Workshop) -> None:
     workshop.listen()
     stop = workshop.worker(drain_timeout=0.3)
@@ -233,6 +246,7 @@ def test_a_job_longer_than_the_drain_goes_back_to_the_queue(workshop: Workshop) 
     workshop.worker()
     end = workshop.end(job_id)
     assert (end.kind, end.sequence // A_START) == (Kind.COMPLETE, 2)
+    assert "Start 2 begins: its worker gave it back." in [line.data["message"] for line in workshop.told(job_id, Kind.LOG)]
 
 
 def test_a_job_function_is_given_the_body_without_its_id_and_the_key_open(shop: Workshop) -> None:

@@ -53,17 +53,19 @@ def stream(gateway: GatewayThread, job_id: str, last: str | None = None, key: st
 def test_what_has_happened_is_replayed_and_what_happens_follows(gateway: GatewayThread, recording: Recording) -> None:
     job = gateway.accepted()
     job_id = job["job_id"]
-    recording.change(job_id, state="running", sequence=1_000_000, progress={"percent": 5}, progress_sequence=1_000_002)
+    running = {"state": "running", "sequence": 1_000_000, "attempt": 1, "worker": "/worker/host/1/1"}
+    recording.change(job_id, **running, progress={"percent": 5}, progress_sequence=1_000_002)
     recording.log(job_id, "Fetching")
     with stream(gateway, job_id, key=job["job_key"]) as reader:
         assert reader.response.headers["Content-Type"] == "text/event-stream"
-        before = [reader.next()[:2] for _ in range(3)]
+        before = [reader.next() for _ in range(3)]
         recording.tell(job_id, Kind.LOG, 1_000_003, level="INFO", message="live")
         live = reader.next()
         recording.tell_end(job_id, data={"rows": 2})
         last = reader.rest()
 
-    assert before == [("1000000", "started"), ("1000001", "log"), ("1000002", "progress")]
+    assert [event[:2] for event in before] == [("1000000", "started"), ("1000001", "log"), ("1000002", "progress")]
+    assert before[0][2] == {"attempt": 1, "starts": 1, "worker": "/worker/host/1/1"}
     assert live == ("1000003", "log", {"level": "INFO", "message": "live"})
     assert last == [("1900000", "complete", {"data": {"rows": 2}})]
 

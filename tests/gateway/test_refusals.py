@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.gateway.gateway_thread import JOB, GatewayThread
+from tests.gateway.gateway_thread import JOB, SECRET, GatewayThread
 from tests.gateway.recording import Recording
 
 NOT_JSON = "Not recognised as json, make sure content type is application/json"
@@ -128,6 +128,16 @@ def test_another_jobs_key_opens_nothing(gateway: GatewayThread, path: str) -> No
     assert gateway.get(asked, key=other["job_key"]).status_code == 403
     assert gateway.get(asked, key="None").status_code == 403
     assert gateway.get(asked, key=mine["job_key"]).status_code == 200
+
+
+@pytest.mark.parametrize("word", ["Bearer", "bearer"])
+def test_a_key_is_taken_bare_and_after_the_word_bearer(gateway: GatewayThread, word: str) -> None:
+    mine, other = gateway.accepted(), gateway.accepted()
+    path = f"/job/{mine['job_id']}"
+    assert gateway.get(path, key=f"{word} {mine['job_key']}").status_code == 200
+    assert gateway.get(path, key=f"{word} {SECRET}").status_code == 200
+    assert gateway.get(path, key=f"{word} {other['job_key']}").status_code == 403
+    assert gateway.get(path, key=f"{word} ").status_code == 403
 
 
 def test_a_job_without_a_key_is_not_opened_by_having_none(gateway: GatewayThread, recording: Recording) -> None:
