@@ -30,7 +30,7 @@ from schemas.topology import Topology
 logger = logging.getLogger(__name__)
 
 #: Wait between two looks for what other processes did: right after something happened, and at rest.
-BUSY_POLL_S, IDLE_POLL_S = 0.002, 0.05
+BUSY_POLL_S, IDLE_POLL_S = 0.005, 0.05
 #: How often killed processes are looked for; their messages wait for that long.
 BURIAL_S = 0.25
 #: Wait before the file is tried again that could not be used.
@@ -39,6 +39,9 @@ TROUBLE_S = 1.0
 BATCH = 500
 #: How long a message is kept back whose copy has no queue; as in `rabbitmq.REFUSED_S`.
 REFUSED_S = 3.0
+
+#: The buses of this process: what one of them publishes need not wait for another one's next look.
+_here: "list[EmbeddedBus]" = []
 
 
 class EmbeddedBus:
@@ -62,6 +65,7 @@ class EmbeddedBus:
         self._over = False
         self._pause_s = BUSY_POLL_S
         self._next_burial = 0.0
+        _here.append(self)
         self._thread = threading.Thread(target=self._run, name="bus", daemon=True)
         self._thread.start()
 
@@ -126,6 +130,7 @@ class EmbeddedBus:
             if opened := self._open():
                 self._live(*opened)
         finally:  # even after a bug nobody may wait for ever
+            _here.remove(self)
             self._over, self._trouble = True, "the bus is closed"
             self._lose(self._take(len(self._work)), NotPublished(self._trouble))
 
@@ -175,6 +180,8 @@ class EmbeddedBus:
             self._awake.wait(TROUBLE_S)
             return
         self._trouble = None
+        if any(work.durable for work in batch):
+            self._wake_others()
         for work in batch:
             work.done()
         for consumer, message in claimed:
@@ -182,6 +189,11 @@ class EmbeddedBus:
         for watcher, seen in shown:
             watcher.show(seen)
         self._rest(busy=bool(batch or claimed))
+
+    def _wake_others(self) -> None:
+        for bus in tuple(_here):
+            if bus is not self and bus._path == self._path:
+                bus._awake.set()
 
     def _take(self, most: int = BATCH) -> "list[_Work]":
         return [self._work.popleft() for _ in range(min(len(self._work), most))]
