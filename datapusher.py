@@ -92,7 +92,8 @@ class Installation:
         """Not connected yet. RabbitMQ's management UI shows the *role* in the connection's name."""
         from publisher.connect import connect
 
-        return connect(self.settings.broker_url, self.topology, self.store_url, loop=loop, name=f"Data Pusher {role}")
+        where, name = (self.settings.broker_url, self.topology, self.store_url), f"Data Pusher {role}"
+        return connect(*where, loop=loop, name=name, relaxed=role != "command")  # all that a role knows is in its store
 
 
 def _with_password(settings: Settings) -> Settings:

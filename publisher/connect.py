@@ -18,14 +18,16 @@ def connect(
     *,
     loop: asyncio.AbstractEventLoop | None = None,
     name: str = "Data Pusher",
+    relaxed: bool = False,
 ) -> Bus:
     """The bus that *broker_url* names; it connects in the background, on *loop* if that is given and the bus uses one.
 
     *name* is what RabbitMQ's management UI calls its connection, beside the host and the process.
-    `embedded:` is a queue table in the SQLite file of *store_url*. Raises: BadSetting.
+    `embedded:` is a queue table in the SQLite file of *store_url*; *relaxed* says that the caller keeps its own memory there,
+    so that the bus need not wait for the disk. Raises: BadSetting.
     """
     if broker_url.startswith("embedded:"):
-        return EmbeddedBus(_sqlite_path(store_url), topology)
+        return EmbeddedBus(_sqlite_path(store_url), topology, relaxed=relaxed)
     return RabbitBus([url.strip() for url in broker_url.split(";") if url.strip()], topology, loop=loop, name=name)
 
 

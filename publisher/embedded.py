@@ -48,10 +48,13 @@ class EmbeddedBus:
     """See `publisher.bus.Bus`. *path* is the SQLite file, made when absent; beside it a folder `<path>-owners` holds locks.
 
     While the file cannot be written (disk full), publishes fail and settlements are tried again.
+    *relaxed*: for those whose own memory is the same file. Nothing waits for the disk then: a power cut that takes a message
+    back takes back, too, what they have written since they published it.
     """
 
-    def __init__(self, path: str | Path, topology: Topology) -> None:
+    def __init__(self, path: str | Path, topology: Topology, *, relaxed: bool = False) -> None:
         self.topology = topology
+        self._relaxed = relaxed
         self._path = Path(path)
         self._owners = self._path.with_name(self._path.name + "-owners")
         self._exchanges = {"", *(exchange.name for exchange in topology.exchanges)}
@@ -201,7 +204,7 @@ class EmbeddedBus:
     def _commit(
         self, table: QueueTable, owner_id: str, batch: "list[_Work]", hungry: "list[_Working]"
     ) -> "list[tuple[_Working, Claimed]]":
-        with table.transaction(durable=any(work.durable for work in batch)):
+        with table.transaction(durable=not self._relaxed and any(work.durable for work in batch)):
             for work in batch:
                 work.do(table, owner_id)
             claims = [(each, table.claim(each.queue, owner_id, each.room)) for each in hungry]

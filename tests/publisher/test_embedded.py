@@ -6,12 +6,15 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
+from publisher.bus import Message
 from publisher.embedded import EmbeddedBus
 from publisher.owners import Owner, burial
+from publisher.queue_table import QueueTable
 from schemas.errors import NotPublished
 from tests.publisher.lab import PATIENCE_S, ROOT, Lab, eventually, topology_of
 
@@ -43,6 +46,26 @@ def test_job_type_that_another_process_declares_is_routed(embedded: Lab, tmp_pat
     eventually(lambda: other.connected)
     assert embedded.bus.publish(embedded.message("", "elsewhere.recorder", "j1", {})).exception(PATIENCE_S) is None
     other.close()
+
+
+@pytest.mark.parametrize("relaxed", [False, True])
+def test_a_message_is_synced_to_disk_unless_its_senders_own_memory_is_the_same_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, relaxed: bool
+) -> None:
+    bus = EmbeddedBus(tmp_path / "store.db", topology_of("site"), relaxed=relaxed)
+    eventually(lambda: bus.connected)
+    asked: list[bool] = []
+    transaction = QueueTable.transaction
+
+    def watched(table: QueueTable, *, durable: bool) -> AbstractContextManager[None]:
+        asked.append(durable)
+        return transaction(table, durable=durable)
+
+    monkeypatch.setattr(QueueTable, "transaction", watched)
+    message = Message(exchange="", routing_key="site.recorder", body=b"{}", message_id="1")
+    assert bus.publish(message).exception(PATIENCE_S) is None
+    bus.close()
+    assert (True in asked) is not relaxed
 
 
 def test_accepted_messages_survive_a_kill_in_the_middle_of_publishing(embedded: Lab) -> None:
