@@ -1,6 +1,6 @@
 """How fast files get into a real CKAN when only its API can be used, against what that CKAN can take and against DataPusher.
 
-    python -m bench api            (or python bench/api.py [--rows 50000] [--times 3] [--only loads|small|burst] [--jobs 100])
+    python -m bench api            (or python bench/api.py [--rows 100000] [--times 2] [--only loads|small|burst] [--jobs 100])
 
 Brings up the CKAN of `make test-ckan` (uWSGI with two processes; PostgreSQL, Redis and RabbitMQ of this machine), or takes
 the one that `python -m tests.ckan --keep` has exported. All ways take turns in one run; the median of the rounds' ratios
@@ -215,8 +215,8 @@ def growth(site: Site) -> dict[int, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=50_000)
-    parser.add_argument("--times", type=int, default=3)
+    parser.add_argument("--rows", type=int, default=100_000)
+    parser.add_argument("--times", type=int, default=2)
     parser.add_argument("--files", type=int, default=20, help="small files of either service")
     parser.add_argument("--jobs", type=int, default=100)
     parser.add_argument("--only", choices=("loads", "small", "burst"))
@@ -226,7 +226,7 @@ def main() -> None:
     with real_ckan() as site:
         parts: dict[str, Callable[[], dict[str, Any]]] = {
             "small": lambda: small_files(site, given.files),
-            "burst": lambda: burst(site, given.jobs, min(given.times, 2)),
+            "burst": lambda: burst(site, given.jobs, given.times),
             "loads": lambda: loads(site, given.rows, given.times),
         }
         for name, part in parts.items():
