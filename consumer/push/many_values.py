@@ -96,9 +96,10 @@ class Many:
             return len(lowest)
         return min(self.rows, round((_HASHES - 1) * 2.0**64 / float(self._highest)))
 
-    def count_all(self, column: pl.Series) -> None:
+    def count_all(self, column: pl.Series, hashes: pl.Series) -> None:
         """The values that are there more than once."""
-        often = column.value_counts(name="times").filter(pl.col("times") > 1).top_k(KEPT, by="times")
+        repeated = column.filter(hashes.is_duplicated())  # few of them, which are counted sooner than all
+        often = repeated.value_counts(name="times").filter(pl.col("times") > 1).top_k(KEPT, by="times")
         for value, times in often.iter_rows():
             if value is not None:
                 self.sample[value] += times
@@ -123,11 +124,12 @@ class Many:
         least = _SEEN * _EVERY if self.rows > _COUNTED_ROWS else 2
         return sorted((one for one in self.sample.items() if one[1] >= least), key=lambda one: (-one[1], one[0]))
 
-    def carry(self, values: pl.Series, times: pl.Series, numeric: bool) -> None:
-        """What was counted one by one until now: distinct *values*, and how often each was there."""
-        often = sorted(zip(times, values, strict=True), reverse=True)[:KEPT]
-        self.sample = Counter({value: count for count, value in often})
-        self.rows = int(times.sum())
+    def carry(self, counts: Counter[str], numeric: bool) -> None:
+        """What was counted one by one until now."""
+        often = sorted(counts.items(), key=lambda one: (one[1], one[0]), reverse=True)[:KEPT]
+        self.sample = Counter(dict(often))
+        self.rows = counts.total()
+        values, times = pl.Series(list(counts), dtype=pl.String), pl.Series(list(counts.values()))
         self.add_hashes(values.hash().to_numpy())
         self.widen((str(values.min()), str(values.max())), lengths_of(values.to_arrow(compat_level=pl.CompatLevel.oldest())))
         if numeric:
@@ -152,7 +154,8 @@ def see(columns: Mapping[int, Many], frame: pl.DataFrame, cells: pa.RecordBatch,
     positions = [position for position, many in columns.items() if cells.column(position).null_count < len(frame)]
     if not positions:
         return
-    for position, hashes in zip(positions, frame.select(pl.nth(positions).hash()).get_columns(), strict=True):
+    hashed = frame.select(pl.nth(positions).hash()).get_columns()
+    for position, hashes in zip(positions, hashed, strict=True):
         columns[position].add_hashes(hashes.to_numpy())
     numbers = [position for position in positions if position in numeric]
     if numbers:
@@ -161,7 +164,7 @@ def see(columns: Mapping[int, Many], frame: pl.DataFrame, cells: pa.RecordBatch,
             columns[position].moments.add(moments)
     for position, texts in zip(positions, _ranges(frame.select(pl.nth(positions))), strict=True):
         columns[position].widen(texts, lengths_of(cells.column(position)))
-    _count(columns, positions, frame)
+    _count(columns, positions, frame, hashed)
 
 
 def _as_numbers(frame: pl.DataFrame, cells: pa.RecordBatch, position: int) -> pl.Series:
@@ -172,13 +175,13 @@ def _as_numbers(frame: pl.DataFrame, cells: pa.RecordBatch, position: int) -> pl
         return frame.to_series(position).cast(pl.Float64, strict=False).alias(str(position))
 
 
-def _count(columns: Mapping[int, Many], positions: Sequence[int], frame: pl.DataFrame) -> None:
+def _count(columns: Mapping[int, Many], positions: Sequence[int], frame: pl.DataFrame, hashed: Sequence[pl.Series]) -> None:
     """For the most frequent values."""
     some = frame.select(pl.nth(positions).gather_every(_EVERY)).get_columns()
-    for position, values in zip(positions, some, strict=True):
+    for position, values, hashes in zip(positions, some, hashed, strict=True):
         many = columns[position]
         if many.rows < _COUNTED_ROWS:
-            many.count_all(frame.to_series(position))
+            many.count_all(frame.to_series(position), hashes)
         else:
             many.count_some(values.to_list())
         many.rows += len(frame)

@@ -74,7 +74,7 @@ class Profiler:
         self._counts[position] = None
         self._many[position] = many = Many()
         if counts:
-            many.carry(pl.Series(list(counts), dtype=pl.String), pl.Series(list(counts.values())), numeric)
+            many.carry(counts, numeric)
 
     def profiled(self, column: Column) -> Column:
         """*column* with what its values look like; null tokens are no values."""

@@ -3,6 +3,7 @@
 import datetime
 from collections.abc import Sequence
 from decimal import Decimal
+from itertools import groupby
 
 import polars as pl
 import pyarrow as pa
@@ -19,6 +20,12 @@ def texts(cells: Sequence[object]) -> pa.Array:
 
     Cells are str, float, int, bool, date, datetime, time or timedelta, in any mixture.
     """
+    return joined([packed(cells)])
+
+
+def packed(cells: Sequence[object]) -> pa.Array:
+    """The same as floats or booleans where all cells are such, else as strings. To be called with few cells at a time,
+    while they are in the processor's cache: later on each of them would have to be fetched from memory again."""
     kinds = set(map(type, cells))
     if kinds <= {str, type(None)}:
         return pa.array(cells, pa.string())
@@ -26,9 +33,26 @@ def texts(cells: Sequence[object]) -> pa.Array:
         cells = [None if cell == "" else cell for cell in cells]
         kinds = set(map(type, cells)) - {type(None)}
     if kinds <= {float}:
-        return _float_texts(pl.Series(cells, dtype=pl.Float64, strict=True))
+        return pa.array(cells, pa.float64())
     if kinds <= {bool}:
-        return pa.array(cells, pa.bool_()).cast(pa.string())
+        return pa.array(cells, pa.bool_())
+    return _other_texts(cells, kinds)
+
+
+def joined(parts: Sequence[pa.Array]) -> pa.Array:
+    """One column's packed cells as strings."""
+    runs = [pa.concat_arrays(list(run)) for _, run in groupby(parts, key=lambda part: part.type)]
+    found = [_strings(run) for run in runs]
+    return found[0] if len(found) == 1 else pa.concat_arrays(found)
+
+
+def _strings(cells: pa.Array) -> pa.Array:
+    if cells.type == pa.float64():
+        return _float_texts(pl.Series(pl.from_arrow(cells)))
+    return cells.cast(pa.string())
+
+
+def _other_texts(cells: Sequence[object], kinds: set[type]) -> pa.Array:
     try:
         if kinds <= {datetime.date}:
             return pa.array(cells, pa.date32()).cast(pa.string())

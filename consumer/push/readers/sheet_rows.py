@@ -6,16 +6,18 @@ from itertools import islice
 
 import pyarrow as pa
 
-from consumer.push.readers.cells import texts
+from consumer.push.readers.cells import joined, packed
 from consumer.push.readers.error_cells import ErrorCells
 from consumer.push.table import Chunk
 from schemas.errors import FileError
 
 #: The header is looked for in the first chunk only; it is small because its columns mix names and numbers.
 FIRST_CHUNK_ROWS = 1_000
-CHUNK_ROWS = 10_000
+#: A chunk has so many rows at most, and about so many cells where the sheet is wide.
+CHUNK_ROWS = 25_000
+CHUNK_CELLS = 500_000
 #: Rows that are turned into columns at a time: few enough that neither the cache nor the garbage collector suffers.
-_ROWS_AT_ONCE = 500
+_ROWS_AT_ONCE = 250
 
 Row = Sequence[object]
 
@@ -60,12 +62,12 @@ class SheetRows:
             held += len(some) - used
             if len(gathered) >= size:
                 yield from self._taken(gathered)
-                size = CHUNK_ROWS
+                size = min(CHUNK_ROWS, CHUNK_CELLS // self.width)
         yield from self._taken(gathered)
 
     def _taken(self, gathered: "_Gathered") -> Iterator[Chunk]:
         if len(gathered):
-            columns = [texts(column) for column in gathered.columns]
+            columns = [joined(parts) for parts in gathered.columns]
             blank = pa.nulls(len(gathered), pa.string())
             yield self._chunk([blank] * self.first_column + columns, gathered.skip(len(gathered)))
 
@@ -79,26 +81,28 @@ class SheetRows:
 
 
 class _Gathered:
-    """Rows on their way into a chunk, as columns."""
+    """Rows on their way into a chunk, as columns of packed cells."""
 
     def __init__(self, width: int) -> None:
         self._width = width
         self._first = 1  #: number of the first row
-        self.columns: list[list[object]] = [[] for _ in range(width)]
+        self._rows = 0
+        self.columns: list[list[pa.Array]] = [[] for _ in range(width)]
 
     def __len__(self) -> int:
-        return len(self.columns[0])
+        return self._rows
 
     def add(self, rows: Sequence[Row]) -> None:
         if set(map(len, rows)) - {self._width}:
             rows = [[*row, *[None] * (self._width - len(row))] for row in rows]
-        for column, cells in zip(self.columns, zip(*rows, strict=True), strict=False):
-            column += cells
+        self._rows += len(rows)
+        for parts, cells in zip(self.columns, zip(*rows, strict=True), strict=False):
+            parts.append(packed(cells))
 
     def skip(self, count: int) -> int:
         """Empty from now on, and *count* rows further down; -> where it was."""
         first = self._first
-        self._first, self.columns = first + count, [[] for _ in range(self._width)]
+        self._first, self._rows, self.columns = first + count, 0, [[] for _ in range(self._width)]
         return first
 
 
