@@ -12,10 +12,10 @@ class Behind(Generic[P]):
     """Calls *work* in another thread, one call after the other and one at most in hand; what it raises comes with the next
     call or at the end. Worth it where the work leaves Python's lock."""
 
-    def __init__(self, work: Callable[P, None]) -> None:
+    def __init__(self, work: Callable[P, object]) -> None:
         self._work = work
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="behind")
-        self._last: Future[None] | None = None
+        self._last: Future[object] | None = None
 
     def __enter__(self) -> "Behind[P]":
         return self

@@ -171,3 +171,18 @@ def test_an_ods_whose_tags_do_not_match_is_corrupt(tmp_path: Path) -> None:
     path = ods(tmp_path / "o.ods", ods_row(ods_text("a")) + ods_row(ods_text("b")) + "<table:table>")
 
     assert refused(path)[0] == "corrupt"
+
+
+def test_a_long_gap_in_a_sheet_is_blank_rows_and_no_rows_are_lost_around_it(tmp_path: Path) -> None:
+    cells = [(0, 0, "a"), (0, 1, "b"), *((row, 0, float(row)) for row in range(1, 700)), (60_000, 1, 5.0)]
+    facts = became(xlsb(tmp_path / "gap.xlsb", cells))
+    assert (facts["rows"], facts["blank_skipped"]) == (700, 59_300)
+    assert facts["data"][698:] == [["699", None], [None, "5"]]
+    assert facts["row_numbers"]["blank_skipped"] == [701, 702, 703, 704, 705]
+
+
+def test_a_column_that_changes_its_kind_is_read_whole(tmp_path: Path) -> None:
+    kinds: list[tuple[int, float | str]] = [(row, float(row) if row % 600 < 300 else f"t{row}") for row in range(1, 1_500)]
+    cells: list[tuple[int, int, float | str | None]] = [(0, 0, "a"), *((row, 0, value) for row, value in kinds)]
+    facts = became(xlsb(tmp_path / "kinds.xlsb", cells))
+    assert [row[0] for row in facts["data"]] == [f"{value:.0f}" if isinstance(value, float) else value for _, value in kinds]
