@@ -174,8 +174,8 @@ def test_an_ods_whose_tags_do_not_match_is_corrupt(tmp_path: Path) -> None:
 
 
 def test_a_long_gap_in_a_sheet_is_blank_rows_and_no_rows_are_lost_around_it(tmp_path: Path) -> None:
-    cells = [(0, 0, "a"), (0, 1, "b"), *((row, 0, float(row)) for row in range(1, 700)), (60_000, 1, 5.0)]
-    facts = became(xlsb(tmp_path / "gap.xlsb", cells))
+    rows: list[tuple[int, int, float | str | None]] = [(row, 0, float(row)) for row in range(1, 700)]
+    facts = became(xlsb(tmp_path / "gap.xlsb", [(0, 0, "a"), (0, 1, "b"), *rows, (60_000, 1, 5.0)]))
     assert (facts["rows"], facts["blank_skipped"]) == (700, 59_300)
     assert facts["data"][698:] == [["699", None], [None, "5"]]
     assert facts["row_numbers"]["blank_skipped"] == [701, 702, 703, 704, 705]
