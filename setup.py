@@ -45,6 +45,7 @@ setup(
         "csvkit>=2.0",
         "dbfread>=2.0.7",
         "ijson>=3.2",
+        "isal>=1.5",
         "kombu>=5.3",
         "numpy>=1.26",
         "orjson>=3.9",

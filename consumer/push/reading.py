@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -30,6 +30,8 @@ class Reader(Protocol):
 
     heading: Heading
     names: list[Name]
+    #: Whether it mostly works outside of Python's lock, so that another thread gains time beside it.
+    leaves_lock: bool
 
     def pieces(self, tally: Tally, short: Short, prepare: Callable[[Parsed], T]) -> Iterator[T]: ...
 
@@ -107,7 +109,7 @@ class ReadTable:
         profiler = Profiler(self.heading.width) if self._options.profile else None
         inference = Inference(self._trial, self._not_free(), self.heading.width)
         given_numbers = {p for p, rich in self._wishes.given.items() if rich in ("integer", "decimal")}
-        with Behind(profiler.add) if profiler else nullcontext() as profile:
+        with self._profiling(profiler) as profile:
             for frame, batch in self._clean(tally, short, rules):
                 inference.add(frame, batch.row_numbers)
                 if profile:
@@ -128,6 +130,12 @@ class ReadTable:
         given = {p: rich if rich == "integer" else None for p, rich in self._wishes.given.items()}
         telling = ("integer", "decimal", "date", "timestamp", "time")
         return given | {p: one.rich if one.rich in telling else None for p, one in self._wishes.forced.items()}
+
+    def _profiling(self, profiler: Profiler | None) -> "AbstractContextManager[Callable[..., None] | None]":
+        """What is called with each part of the table, so that it is profiled."""
+        if profiler and self._reader.leaves_lock:
+            return Behind(profiler.add)
+        return nullcontext(profiler.add if profiler else None)
 
     def _forced_rules(self) -> dict[int, Rule | None]:
         """The rule of each forced column; found by reading the file once before, if a type has several."""

@@ -68,6 +68,7 @@ class DelimitedReader:
 
     def __init__(self, source: DelimitedText, options: Options, *, way: Way = "fast", block_bytes: int = BLOCK_BYTES) -> None:
         self.source, self.options, self.way, self.block_bytes = source, options, way, block_bytes
+        self.leaves_lock = way == "fast"
         self._slowly = Lock()  # Python code gains nothing from two threads, and loses by their taking turns
         self.encoding = find_encoding(source.path, options)
         text = self._head()

@@ -32,6 +32,8 @@ class _Found:
 class RowsReader:
     """The counterpart of DelimitedReader for `Rows`."""
 
+    leaves_lock = False
+
     def __init__(self, source: Rows, options: Options) -> None:
         self.source, self.options = source, options
         found = self._given() if source.names is not None else self._find()

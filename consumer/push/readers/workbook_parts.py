@@ -2,17 +2,15 @@
 
 import re
 import zipfile
-import zlib
 from collections.abc import Iterator
-from copy import copy
 from pathlib import Path
 from xml.etree import ElementTree
 
 from consumer.push.readers.ahead import ahead
 from consumer.push.readers.error_cells import ErrorCells
+from consumer.push.readers.inflating import inflated
 from consumer.push.readers.ods_extent import measure_ods
 from consumer.push.readers.workbook_limits import (
-    CHUNK_BYTES,
     INDEX_LIMIT_BYTES,
     MEMORY_LIMIT_BYTES,
     check_shared,
@@ -21,7 +19,6 @@ from consumer.push.readers.workbook_limits import (
 )
 from consumer.push.readers.xlsb_extent import measure_xlsb, xlsb_sheet_ids
 from consumer.push.readers.xlsx_extent import measure_xlsx
-from schemas.errors import FileError
 
 #: Parts that calamine leaves alone, or that are measured by sheet.
 _UNREAD = re.compile(r"/(worksheets|chartsheets|charts|drawings|media|embeddings|theme|printersettings)/|^docprops/")
@@ -116,18 +113,3 @@ class WorkbookParts:
         if "content.xml" not in self._members:
             raise corrupt(self._format)
         self._ods_errors = measure_ods(self._inflated("content.xml"))
-
-
-def inflated(archive: zipfile.ZipFile, info: zipfile.ZipInfo, what: str) -> Iterator[bytes]:
-    """The bytes of a member as they really are, however many it declares. Raises FileError corrupt or encrypted."""
-    honest = copy(info)
-    honest.file_size = 1 << 62  # zipfile stops at the declared size, while other readers go on
-    honest.CRC = None  # type: ignore[assignment]
-    try:
-        with archive.open(honest) as member:
-            while chunk := member.read(CHUNK_BYTES):
-                yield chunk
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError) as error:
-        raise corrupt(what) from error
-    except RuntimeError as error:  # "File … is encrypted, password required"
-        raise FileError("encrypted", "The workbook is protected with a password. Publish it without one.") from error
