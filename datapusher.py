@@ -290,20 +290,16 @@ def _answer_promptly() -> None:
 
 
 def _say_where(here: Installation, port: int) -> None:
+    from schemas.addresses import broker_address, store_address
+
     host = "localhost" if here.settings.host in ("0.0.0.0", "::", "") else here.settings.host
     url = f"http://{host}:{port}{here.settings.url_prefix.rstrip('/')}/"
     click.echo(f"Data Pusher {VERSION} listens on {url}")
     click.echo(f"  CKAN's setting   ckan.datapusher.url = {url}")
     click.echo(f"  the dashboard is {url}ui")
-    click.echo(f"  jobs are kept in {_without_password(here.store_url)}")
-    click.echo(f"  messages go by   {_without_password(here.settings.broker_url)}")
+    click.echo(f"  jobs are kept in {store_address(here.engine)}")
+    click.echo(f"  messages go by   {broker_address(here.settings.broker_url)}")
     sys.stdout.flush()
-
-
-def _without_password(urls: str) -> str:
-    import re
-
-    return re.sub(r"://([^:/@;]*):[^@;]*@", r"://\1:…@", urls)
 
 
 # ---------------------------------------------------------------------------------------------------------------- a try
