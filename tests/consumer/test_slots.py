@@ -66,9 +66,11 @@ def test_logs_progress_and_rejects_are_told_in_order(slot: Slot) -> None:
     assert [data.get("message") for _, data in told[:2]] == ["by logging: hello", "by report: hello"]
 
 
-def test_a_job_error_comes_with_its_details_and_without_the_api_key(slot: Slot) -> None:
+@pytest.mark.parametrize("api_key", [API_KEY, "schlüssel zum haus"])
+def test_a_job_error_comes_with_its_details_and_without_the_api_key(slot: Slot, api_key: str) -> None:
+    job = Job(job_id="a-job", job_type="refuses", api_key=api_key)
     with pytest.raises(JobError, match=r"The file is a picture\.") as caught:
-        run(slot, "refuses")
+        slot.run(job, lambda kind, data: None, nothing)
     assert caught.value.details == {"Hint": "Upload a table.", "Key": "***"}
 
 
