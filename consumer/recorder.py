@@ -10,6 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -37,6 +38,8 @@ logger = logging.getLogger(__name__)
 BATCH = 500
 #: How long the first message of a batch waits for others.
 GATHER_S = 0.05
+#: How often it looks whether they have come.
+GLANCE_S = 0.005
 #: One batch that is written, and what comes in meanwhile, until its acknowledgements have brought more.
 PREFETCH = 4 * BATCH
 #: A stop is noticed after that long without messages.
@@ -99,15 +102,19 @@ class Recorder:
     def _gather(self) -> list[Delivery]:
         """Up to BATCH deliveries that come within GATHER_S of the first; none when there is none for IDLE_S."""
         batch: list[Delivery] = []
-        deadline = time.monotonic() + IDLE_S
-        try:
+        with suppress(queue.Empty):
+            batch.append(self.deliveries.get(timeout=IDLE_S))
+            self._await_more()
             while len(batch) < BATCH:
-                batch.append(self.deliveries.get(timeout=max(0.0, deadline - time.monotonic())))
-                if len(batch) == 1:
-                    deadline = time.monotonic() + GATHER_S
-        except queue.Empty:
-            pass
+                batch.append(self.deliveries.get_nowait())
         return batch
+
+    def _await_more(self) -> None:
+        """Until there is a batch, or time is up. By a glance now and then: to be woken for each message costs more than to
+        record it."""
+        deadline = time.monotonic() + GATHER_S
+        while self.deliveries.qsize() < BATCH - 1 and time.monotonic() < deadline:
+            time.sleep(GLANCE_S)
 
     def _heard(self, delivery: Delivery) -> Heard | None:
         message = delivery.message

@@ -28,7 +28,7 @@ AMONG = {"postgresql": "= ANY(:ids)", "sqlite": "IN (SELECT value FROM json_each
 
 @dataclass(frozen=True)
 class Upsert:
-    """An INSERT of rows that have all of *columns*, and what becomes of one that is there already."""
+    """An INSERT of rows that have at least *columns*, and what becomes of one that is there already."""
 
     table: Table
     columns: tuple[str, ...]
@@ -38,19 +38,16 @@ class Upsert:
         if not rows:
             return
         if connection.dialect.name == "postgresql":
-            plain = [{name: write(row[name]) for name, write in self._json_writers.items()} for row in rows]
-            connection.execute(self._on_postgresql, {"rows": dump_json(plain).decode()})
+            connection.execute(self._on_postgresql, {"rows": dump_json(rows).decode()})
         else:
-            writers = tuple(self._text_writers.items())
+            writers = tuple(self._writers.items())
             connection.exec_driver_sql(self._on_sqlite, [tuple(write(row[name]) for name, write in writers) for row in rows])
 
     @cached_property
-    def _json_writers(self) -> dict[str, Callable[[Any], Any]]:
-        return {name: _moment if self._is(name, DateTime) else _same for name in self.columns}
-
-    @cached_property
-    def _text_writers(self) -> dict[str, Callable[[Any], Any]]:
-        return self._json_writers | {name: _json for name in self.columns if self._is(name, JSON)}
+    def _writers(self) -> dict[str, Callable[[Any], Any]]:
+        """What SQLite's driver does not write by itself."""
+        kinds: tuple[tuple[type[Any], Callable[[Any], Any]], ...] = ((DateTime, _moment), (JSON, _json))
+        return {name: next((write for kind, write in kinds if self._is(name, kind)), _same) for name in self.columns}
 
     def _is(self, name: str, kind: type[Any]) -> bool:
         return isinstance(self.table.c[name].type, kind)
@@ -76,7 +73,7 @@ def _same(value: Any) -> Any:
 
 
 def _moment(moment: datetime | None) -> str | None:
-    """As SQLAlchemy writes it for SQLite, and PostgreSQL reads it."""
+    """As SQLAlchemy writes it for SQLite."""
     return None if moment is None else moment.isoformat(" ", "microseconds")
 
 

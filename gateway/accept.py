@@ -19,7 +19,7 @@ from gateway.outbox import Outbox
 from gateway.store_threads import StoreThreads
 from gateway.submission import Refused, Submission
 from schemas.errors import StoreUnavailable
-from schemas.store import writing
+from schemas.store import writing, writing_alone
 
 logger = logging.getLogger(__name__)
 
@@ -119,12 +119,13 @@ class Intake:
             self._settle(waiting, free, direct)
 
     def _insert(self, submissions: Sequence[Submission], due_at: datetime, deadline: float) -> set[str]:
-        """On a thread. What would be committed too late is rolled back: its sender has been told that it failed."""
-        with writing(self._engine) as connection:
-            free = insert_jobs(connection, submissions, due_at)
-            if time.monotonic() > deadline:
+        """On a thread. What would be committed too late is not: its sender has been told that it failed."""
+        transaction = writing if any(each.named for each in submissions) else writing_alone
+        with transaction(self._engine) as connection:
+            limit_s = deadline - time.monotonic()
+            if limit_s <= 0:
                 raise StoreUnavailable(LATE)
-        return free
+            return insert_jobs(connection, submissions, due_at, limit_s)
 
     def _settle(self, waiting: _Waiting, free: set[str], direct: bool) -> None:
         job_id = waiting.submission.job.job_id

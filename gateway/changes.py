@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from math import ceil
 
 from sqlalchemy import ColumnElement, Connection, delete, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -23,7 +24,9 @@ RESOURCE_ID_LENGTH = 200
 
 
 #: All jobs of a group come as one JSON text: binding each value of each row by itself costs many times the insert.
+#: Sent as one text, both statements are one transaction, and one round trip.
 INSERT_ON_POSTGRESQL = text("""
+    SET LOCAL statement_timeout = :limit_ms;
     WITH new AS (
         SELECT * FROM json_to_recordset(CAST(:rows AS json)) AS row (
             job_id text, job_type text, requested_at timestamp, resource_id text, ckan_url text, result_url text,
@@ -72,14 +75,18 @@ class OutboxRow:
     headers: dict[str, HeaderValue]
 
 
-def insert_jobs(connection: Connection, submissions: Sequence[Submission], due_at: datetime) -> set[str]:
-    """Adds the jobs with their messages, which others leave alone until *due_at*; gives the ids that were free."""
+def insert_jobs(connection: Connection, submissions: Sequence[Submission], due_at: datetime, limit_s: float = 0) -> set[str]:
+    """Adds the jobs with their messages, which others leave alone until *due_at*; gives the ids that were free.
+
+    One statement for the database, unless a client chose an id. PostgreSQL gives up after *limit_s* seconds, if that is not 0.
+    """
     named = [each.job.job_id for each in submissions if each.named]
     taken = _deleted_ids(connection, named) if named else set()
     wanted = {each.job.job_id: each for each in reversed(submissions) if each.job.job_id not in taken}
-    rows = {"rows": dump_json([_new_job(each, due_at) for each in wanted.values()]).decode()}
+    rows: dict[str, object] = {"rows": dump_json([_new_job(each, due_at) for each in wanted.values()]).decode()}
     if connection.dialect.name == "postgresql":
-        return set(connection.execute(INSERT_ON_POSTGRESQL, rows).scalars())
+        limit_ms = ceil(1000 * limit_s)
+        return set(connection.execute(INSERT_ON_POSTGRESQL, {**rows, "limit_ms": limit_ms}).scalars())
     connection.execute(KEEP_ON_SQLITE, rows)
     return set(connection.execute(INSERT_ON_SQLITE, rows).scalars())
 

@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 #: Threads for reads, and for writes that are no new jobs; SQLite and a small PostgreSQL have no use for more.
 THREADS = 4
 #: Threads that only look at single jobs, so that nobody who asks for one waits for commits or for searches.
-LOOKING_THREADS = 2
+LOOKING_THREADS = 4
 RESTART_S = 1.0
 
 

@@ -1,6 +1,7 @@
 """JSON: fast for what is usual, right for the rest."""
 
 import json
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -11,11 +12,18 @@ DIGITS_AS_ZEROS = bytes.maketrans(b"123456789", b"000000000")
 
 
 def dump_json(value: object) -> bytes:
-    """Without blanks. Python's own encoder takes over for numbers beyond 64 bits and for lone surrogates."""
+    """Without blanks; naive datetimes as in ISO 8601. Python's own encoder takes over for numbers beyond 64 bits and for lone
+    surrogates. Raises: TypeError for what has no place in JSON."""
     try:
         return orjson.dumps(value)
     except TypeError:
-        return json.dumps(value, separators=(",", ":")).encode()
+        return json.dumps(value, separators=(",", ":"), default=_moment).encode()
+
+
+def _moment(value: object) -> str:
+    if not isinstance(value, datetime):
+        raise TypeError(f"{type(value).__name__} has no place in JSON")
+    return value.isoformat()
 
 
 def load_json(body: bytes) -> Any:

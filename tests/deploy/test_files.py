@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import kubernetes_validate
 import pytest
 import yaml
 
@@ -14,15 +15,22 @@ from schemas.settings import Settings, rows_of_table
 from tests.deploy.tools import tool
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
+#: Kubernetes' own schemas of these versions; KEDA's objects are none of its own.
+KUBERNETES = ("1.25", "1.37")
 UNITS = sorted((DEPLOY / "systemd").glob("*.service"))
 ROLES = ("gateway", "worker", "recorder")
 Object = dict[str, Any]
 
 
+def objects() -> list[Object]:
+    """All of the Kubernetes example."""
+    texts = [path.read_text() for path in sorted((DEPLOY / "kubernetes").glob("*.yaml*"))]
+    return [each for text in texts for each in yaml.safe_load_all(text)]
+
+
 def kubernetes(kind: str) -> list[Object]:
     """Objects of this kind in the example."""
-    texts = [path.read_text() for path in sorted((DEPLOY / "kubernetes").glob("*.yaml*"))]
-    return [each for text in texts for each in yaml.safe_load_all(text) if each["kind"] == kind]
+    return [each for each in objects() if each["kind"] == kind]
 
 
 def containers() -> Iterator[Object]:
@@ -44,6 +52,14 @@ def test_every_variable_is_a_setting() -> None:
     known = {row.variable for row in rows_of_table()} | {"DATAPUSHER_CONFIG"}
     for path in (path for path in DEPLOY.rglob("*") if path.is_file()):
         assert set(re.findall(r"\bDATAPUSHER_[A-Z_]+[A-Z]\b", path.read_text())) <= known, path
+
+
+@pytest.mark.parametrize("version", KUBERNETES)
+def test_kubernetes_knows_every_field_of_its_example(version: str) -> None:
+    own = [each for each in objects() if not each["apiVersion"].startswith("keda.sh/")]
+    for each in own:
+        kubernetes_validate.validate(each, version, strict=True)
+    assert len(own) > 5
 
 
 def test_settings_of_the_examples_can_be_read() -> None:

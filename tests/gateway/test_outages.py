@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select, text
 
 from schemas.store import open_store
 from schemas.tables import jobs
@@ -119,6 +119,31 @@ def test_what_was_refused_is_not_run_later(through: GatewayThread, proxy: TcpPro
     assert refused.status_code == 503
     eventually(lambda: through.post(JOB).status_code == 200)
     assert through.get("/job/refused").status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/job", "/job/locked"])
+def test_a_table_that_is_locked_is_waited_for_2_seconds_at_most_and_the_refused_job_never_appears(
+    through: GatewayThread, path: str
+) -> None:
+    known = _jobs(through.engine)
+    with through.engine.begin() as connection:
+        connection.execute(text("LOCK TABLE jobs IN EXCLUSIVE MODE"))
+        answer = through.post(JOB, path)
+        assert answer.status_code == 503 and answer.elapsed.total_seconds() < 2
+        eventually(lambda: _waiting_for_locks(through.engine) == 0)
+    assert _jobs(through.engine) == known
+    assert through.post(JOB, path).status_code == 200
+
+
+def _jobs(engine: Engine) -> set[str]:
+    with engine.connect() as connection:
+        return set(connection.execute(select(jobs.c.job_id)).scalars())
+
+
+def _waiting_for_locks(engine: Engine) -> int:
+    with engine.connect() as connection:
+        query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        return int(connection.execute(text(query)).scalar_one())
 
 
 def test_a_store_that_another_process_locks_is_waited_for_2_seconds_at_most(tmp_path: Path) -> None:
