@@ -28,7 +28,7 @@ RESULTS = HERE / "results.json"
 Measure = Callable[[Ground, int], dict[str, float]]
 PARTS: dict[str, Measure] = {
     "accepting": lambda ground, rounds: bus_accepting.measure(ground, rounds=rounds, seconds=4),
-    "recording": lambda ground, rounds: bus_recording.measure(ground, rounds=rounds, jobs=1000),
+    "recording": lambda ground, rounds: bus_recording.measure(ground, rounds=rounds, jobs=3000),
     "chain": lambda ground, rounds: bus_chain.measure(ground, jobs=1000),
     "reads": lambda ground, rounds: bus_reads.measure(ground, seconds=6),
     "publishing": lambda ground, rounds: bus_publishing.measure(ground, rounds=rounds, messages=10_000),

@@ -23,6 +23,8 @@ from schemas.turns import turn_at
 BUSY_S = 20.0
 #: What live views may fall behind, in messages; the oldest are dropped.
 LIVE_MESSAGES = 10_000
+#: Pages of 4 KiB that are written before the file itself is: as in `schemas.store`.
+CHECKPOINT_PAGES = 4000
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS bus_queues (name TEXT PRIMARY KEY, delay_ms INTEGER) WITHOUT ROWID;
@@ -63,7 +65,7 @@ CLAIM = (
 CLAIM_DUE, CLAIM_NEW = CLAIM.format(which=DUE), CLAIM.format(which=NEW)
 READY = "SELECT count(*) FROM bus_messages WHERE queue = ? AND owner IS NULL AND due_ms <= ?"
 ANY_READY = "SELECT 1 FROM bus_messages WHERE queue = ? AND owner IS NULL AND due_ms <= ? LIMIT 1"
-FORGET = "DELETE FROM bus_messages WHERE id = ? AND owner = ?"
+FORGET = "DELETE FROM bus_messages WHERE id IN (SELECT value FROM json_each(?)) AND owner = ?"
 PUT_BACK = "UPDATE bus_messages SET owner = NULL, redelivered = 1, due_ms = ? WHERE id = ? AND owner = ?"
 FREE = "UPDATE bus_messages SET owner = NULL, redelivered = 1, due_ms = 0 WHERE owner = ?"
 OWNERS = "SELECT owner FROM bus_messages WHERE owner IS NOT NULL UNION SELECT owner FROM bus_watchers"
@@ -101,13 +103,14 @@ class QueueTable:
         self._path = str(path)
         self._connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)
         self._connection.execute("PRAGMA journal_mode = WAL")
+        self._connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
         self._connection.executescript(SCHEMA)
         self._known_bindings = -1
         self._routes = Routes((), (), ())
         self._delays_ms: dict[str, int] = {}
         self._watched: frozenset[str] = frozenset()
-        #: (message id, owner) of what is deleted with the end of the transaction, all in one call.
-        self._forgotten: list[tuple[int, str]] = []
+        #: Ids of messages by owner, that are deleted with the end of the transaction, all in one call.
+        self._forgotten: dict[str, list[int]] = {}
         with self.transaction(durable=True):
             self._declare(topology)
 
@@ -120,7 +123,7 @@ class QueueTable:
             try:
                 self._refresh()
                 yield
-                self._connection.executemany(FORGET, self._forgotten)
+                self._forget_all()
                 self._connection.execute("COMMIT")
             except BaseException:
                 if self._connection.in_transaction:
@@ -157,7 +160,7 @@ class QueueTable:
         return self._connection.execute(ANY_READY, (queue, _now_ms())).fetchone() is not None
 
     def forget(self, message_id: int, owner: str) -> None:
-        self._forgotten.append((message_id, owner))
+        self._forgotten.setdefault(owner, []).append(message_id)
 
     def put_back(self, message_id: int, owner: str, *, delay_s: float = 0.0) -> None:
         due_ms = _now_ms() + int(delay_s * 1000) if delay_s else 0
@@ -198,6 +201,10 @@ class QueueTable:
         self._connection.executemany(
             "INSERT OR IGNORE INTO bus_bindings (exchange, queue, routing_key) VALUES (?, ?, ?)", bindings
         )
+
+    def _forget_all(self) -> None:
+        for owner, ids in self._forgotten.items():
+            self._connection.execute(FORGET, (json.dumps(ids), owner))
 
     def _refresh(self) -> None:
         """Other processes may have declared other job types, and watch or no longer watch."""
