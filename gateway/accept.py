@@ -14,7 +14,7 @@ from functools import partial
 
 from sqlalchemy import Engine
 
-from gateway.changes import insert_jobs
+from gateway.changes import insert_jobs, take_back
 from gateway.outbox import Outbox
 from gateway.store_threads import StoreThreads
 from gateway.submission import Refused, Submission
@@ -113,19 +113,27 @@ class Intake:
         direct = self._outbox.open
         due_at = self._outbox.due_at(direct=direct)
         deadline = min(waiting.deadline for waiting in group)
-        insert = partial(self._insert, [waiting.submission for waiting in group], due_at, deadline)
+        submissions = [waiting.submission for waiting in group]
+        alone = direct and not any(each.named for each in submissions)
+        insert = partial(self._insert, submissions, due_at, deadline, alone=alone)
         free = await self._threads.run(insert, limit_s=max(deadline - time.monotonic(), 0.01))
         for waiting in group:
             self._settle(waiting, free, direct)
 
-    def _insert(self, submissions: Sequence[Submission], due_at: datetime, deadline: float) -> set[str]:
-        """On a thread. What would be committed too late is not: its sender has been told that it failed."""
-        transaction = writing if any(each.named for each in submissions) else writing_alone
-        with transaction(self._engine) as connection:
+    def _insert(self, submissions: Sequence[Submission], due_at: datetime, deadline: float, *, alone: bool) -> set[str]:
+        """On a thread. What comes too late is not kept: its sender has been told that it failed.
+
+        *alone*: no transaction around it. What is committed so is taken back, before sweepers may take its message.
+        """
+        with (writing_alone if alone else writing)(self._engine) as connection:
             limit_s = deadline - time.monotonic()
             if limit_s <= 0:
                 raise StoreUnavailable(LATE)
-            return insert_jobs(connection, submissions, due_at, limit_s)
+            free = insert_jobs(connection, submissions, due_at, limit_s)
+            if time.monotonic() > deadline:
+                take_back(connection, free)
+                raise StoreUnavailable(LATE)
+        return free
 
     def _settle(self, waiting: _Waiting, free: set[str], direct: bool) -> None:
         job_id = waiting.submission.job.job_id

@@ -91,6 +91,12 @@ def insert_jobs(connection: Connection, submissions: Sequence[Submission], due_a
     return set(connection.execute(INSERT_ON_SQLITE, rows).scalars())
 
 
+def take_back(connection: Connection, job_ids: Collection[str]) -> None:
+    """Removes jobs that nobody has published yet; their messages first, so that none can run whose row is gone."""
+    for table in (outbox, jobs):
+        connection.execute(delete(table).where(table.c.job_id.in_(job_ids)))
+
+
 def _deleted_ids(connection: Connection, job_ids: Sequence[str]) -> set[str]:
     """Those of *job_ids* that a deleted job still holds: its message may be on its way, its worker may not have stopped.
 
