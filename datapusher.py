@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.resources import files
@@ -24,7 +24,7 @@ from schemas.kept_secret import kept_secret
 from schemas.logs import start_logging
 from schemas.messages import State
 from schemas.settings import Settings, numbers, rows_of_table, words
-from schemas.store import open_store, store_url
+from schemas.store import POOL_SIZE, open_store, store_url
 from schemas.topology import Topology, topology
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Installation:
 
     @cached_property
     def engine(self) -> "Engine":
-        return open_store(self.store_url)
+        return open_store(self.store_url, pool_size=POOL_SIZE * (2 if self.role == "up" else 1))
 
     @cached_property
     def jobs(self) -> "Mapping[str, JobFunction]":
@@ -160,7 +160,14 @@ def worker() -> None:
 @main.command()
 def recorder() -> None:
     """Write what is told on the bus to the store."""
+    _give_way()
     _serve(Installation.here("recorder"), recorder=True)
+
+
+def _give_way() -> None:
+    """Before there are threads: on Linux each has a niceness of its own, at first that of who starts it (nice(2))."""
+    with suppress(PermissionError):  # the filter of system calls of our systemd unit, which has `Nice=`
+        os.nice(max(0, NICENESS - os.nice(0)))
 
 
 def _serve(here: Installation, *, gateway: bool = False, worker: bool = False, recorder: bool = False) -> None:
@@ -219,8 +226,6 @@ def _run_recorder(here: Installation, stop: threading.Event) -> None:
 
     bus = here.bus("recorder")
     collect_rarely()
-    if here.role == "recorder":
-        os.nice(NICENESS)
     try:
         with _shown(here, "recorder", bus):
             run_recorder(here.settings, here.engine, bus, here.topology, stop, here.watch)

@@ -20,6 +20,7 @@ from pika.adapters.asyncio_connection import AsyncioConnection
 from publisher.bus import Bus, Delivery, Message
 from publisher.rabbitmq import RabbitBus
 from schemas.topology import Names
+from schemas.turns import CHECKPOINT_PAGES
 
 #: As events are: about a kilobyte.
 BODY = b"x" * 1000
@@ -216,6 +217,7 @@ def _bare_table(folder: str) -> Iterator[sqlite3.Connection]:
     connection = sqlite3.connect(Path(folder) / "bare.db", isolation_level=None)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
     connection.execute("CREATE TABLE messages (id INTEGER PRIMARY KEY, queue TEXT, owner TEXT, body BLOB)")
     yield connection
     connection.close()

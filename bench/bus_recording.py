@@ -24,12 +24,13 @@ from gateway.changes import insert_jobs
 from gateway.clock import now
 from gateway.submission import Desk, Submission
 from publisher.bus import Bus, Message
-from publisher.queue_table import CLAIM_NEW
+from publisher.queue_table import CLAIM_NEW, FORGET
 from schemas.collector import collect_rarely
 from schemas.messages import A_START, JOB_TYPE, Event, Json, Kind
 from schemas.sealing import Sealer, message_keys
 from schemas.store import writing
 from schemas.topology import Names
+from schemas.turns import CHECKPOINT_PAGES
 
 
 def _line(message: str, module: str, number: int) -> Mapping[str, Json]:
@@ -90,6 +91,7 @@ def _bare_table(store_url: str, queue: str, messages: int) -> float:
     """Claims, parses and deletes, a batch in a transaction each."""
     connection = sqlite3.connect(urlsplit(store_url).path.removeprefix("/"), isolation_level=None)
     connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
     taken, began = 0, time.perf_counter()
     while taken < messages:
         given = {"queue": queue, "owner": "bare", "count": BARE_BATCH, "now_ms": 0}
@@ -97,7 +99,7 @@ def _bare_table(store_url: str, queue: str, messages: int) -> float:
         for row in rows:
             json.loads(row[-1])
         connection.execute("BEGIN IMMEDIATE")
-        connection.executemany("DELETE FROM bus_messages WHERE id = ?", [(row[0],) for row in rows])
+        connection.execute(FORGET, (json.dumps([row[0] for row in rows]), "bare"))
         connection.execute("COMMIT")
         taken += len(rows)
     rate = messages / (time.perf_counter() - began)

@@ -144,9 +144,13 @@ def run_apart(work: Callable[..., T], *arguments: object) -> T:
 
 
 def _import() -> None:
+    """And what a job's child does next."""
     import pyarrow.csv  # noqa: F401
 
     import consumer.push.open_table  # noqa: F401
+    from schemas.collector import collect_rarely
+
+    collect_rarely()
 
 
 def _measured(work: Callable[..., None], arguments: tuple[object, ...]) -> tuple[float, float]:

@@ -37,7 +37,7 @@ class StoreThreads:
             async with asyncio.timeout(limit_s):
                 return await future
         except TimeoutError:
-            raise StoreUnavailable(f"The store did not answer within {limit_s:g} s; try again later.") from None
+            raise StoreUnavailable(f"The store did not answer within {limit_s:.1f} s; try again later.") from None
 
     def close(self) -> None:
         """Threads end after the call they are in; nobody waits for them."""

@@ -2,7 +2,7 @@
 
 One thread a bus owns the connection. Publishes, settlements and claims that come together go into one transaction; then
 their futures are told and the claimed messages handed over, on that thread. What other processes published is found by
-looking: every 2 ms after something happened, and ever less often down to every 50 ms.
+looking: every 5 ms after something happened, and ever less often down to every 50 ms.
 """
 
 import functools

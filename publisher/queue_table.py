@@ -17,14 +17,12 @@ from pathlib import Path
 from publisher.bus import Message
 from publisher.routes import Routes
 from schemas.topology import Binding, Topology
-from schemas.turns import turn_at
+from schemas.turns import CHECKPOINT_PAGES, turn_at
 
 #: How long SQLite waits for another writer, seconds; the store's batches take milliseconds.
 BUSY_S = 20.0
 #: What live views may fall behind, in messages; the oldest are dropped.
 LIVE_MESSAGES = 10_000
-#: Pages of 4 KiB that are written before the file itself is: as in `schemas.store`.
-CHECKPOINT_PAGES = 4000
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS bus_queues (name TEXT PRIMARY KEY, delay_ms INTEGER) WITHOUT ROWID;
@@ -109,7 +107,7 @@ class QueueTable:
         self._routes = Routes((), (), ())
         self._delays_ms: dict[str, int] = {}
         self._watched: frozenset[str] = frozenset()
-        #: Ids of messages by owner, that are deleted with the end of the transaction, all in one call.
+        #: Ids of messages by owner, that are deleted with the end of the transaction, all of an owner in one call.
         self._forgotten: dict[str, list[int]] = {}
         with self.transaction(durable=True):
             self._declare(topology)

@@ -22,7 +22,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 from schemas.errors import BadSetting, StoreUnavailable
 from schemas.old_store import move_away
 from schemas.tables import metadata, schema_version
-from schemas.turns import turn_at
+from schemas.turns import CHECKPOINT_PAGES, turn_at
 
 #: The version of `schemas.tables`; a change of the tables adds a step to MIGRATIONS.
 VERSION = 4
@@ -37,11 +37,10 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
 }
 #: How long a writer waits for another one's transaction; group commits last milliseconds.
 SQLITE_BUSY_MS = 10_000
-#: Pages of 4 KiB that SQLite appends to its log before it writes them into the file itself: what changes often is written there
-#: once (https://www.sqlite.org/wal.html#ckpt). Its own 1,000 cost the recorder a tenth of its rate.
-CHECKPOINT_PAGES = 4000
 #: Any number does, as long as all our processes lock the same: it keeps two starts from creating tables at once.
 ADVISORY_LOCK = 7_303_014
+#: Connections of a process to PostgreSQL at most: each of a gateway's threads has its own, and none is made anew under load.
+POOL_SIZE = 10
 #: A connection that was used so recently is not checked before it is used again: that would be a round trip for each use.
 TRUSTED_S = 1.0
 USED_AT = "used at"
@@ -54,8 +53,8 @@ def store_url(url: str, data_dir: str) -> str:
     return f"sqlite:///{Path(data_dir).expanduser() / 'datapusher.db'}"
 
 
-def open_store(url: str, *, pool_size: int = 5) -> Engine:
-    """An engine for *url*, with every table there and up to date.
+def open_store(url: str, *, pool_size: int = POOL_SIZE) -> Engine:
+    """An engine for *url*, with every table there and up to date. On PostgreSQL it keeps up to *pool_size* connections.
 
     Raises: StoreUnavailable where the database cannot be reached, BadSetting where the URL cannot be used or the tables
     belong to a newer Data Pusher.
@@ -197,7 +196,8 @@ def _postgresql_engine(url: str, pool_size: int) -> Engine:
         engine = create_engine(
             url,
             pool_size=pool_size,
-            max_overflow=pool_size,
+            max_overflow=0,
+            pool_use_lifo=True,  # few of them are used again and again: the check of one that was idle is a round trip
             pool_timeout=5,
             # A server that has vanished (no RST, as when its host loses power) is noticed within 10 s, not after hours.
             connect_args={

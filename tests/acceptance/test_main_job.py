@@ -1,7 +1,11 @@
 """The main job through real processes, on both buses."""
 
+import os
+
+import psutil
 import pytest
 
+import datapusher
 from sandbox.server import Sandbox
 from tests.acceptance.service import Service, wait_until
 
@@ -34,3 +38,18 @@ def test_a_hundred_jobs_at_once_all_complete_each_with_one_callback(service: Ser
     assert all(len(ckan.table(resource).rows) == 2 for resource in resources)
     states = [service.job(hook["job_id"])["state"] for hook in ckan.hooks]
     wait_until(lambda: {service.job(hook["job_id"])["state"] for hook in ckan.hooks} == {"complete"}, f"all complete: {states}")
+
+
+def test_every_thread_of_a_recorder_of_its_own_gives_way(service: Service) -> None:
+    (recorder,) = service.start("recorder")
+    wait_until(lambda: "records " in service.logs(), "it records", on_failure=service.logs)
+    threads = [thread.id for thread in psutil.Process(recorder.pid).threads()]
+    assert len(threads) > 2 and {os.getpriority(os.PRIO_PROCESS, thread) for thread in threads} == {datapusher.NICENESS}
+
+
+def test_a_recorder_that_may_not_give_way_runs_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_step: int) -> int:
+        raise PermissionError("as by the filter of system calls of a systemd unit")
+
+    monkeypatch.setattr(os, "nice", refuse)
+    datapusher._give_way()
