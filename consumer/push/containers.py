@@ -146,6 +146,10 @@ _NO_DATA = frozenset(
     "prj shp shx cpg sbn sbx qix qpj qmd dbt fpt xml xsd xsl html htm pdf doc docx odt rtf md rst ppt pptx png jpg jpeg gif svg"
     " tif tiff bmp webp ico mp3 mp4 avi mov wav py r js css sql exe dll bat sh log url lnk ini yml yaml sas sps do".split()
 )
+#: Papers that come along without an extension, or as text.
+_PAPER = re.compile(
+    r"(read[ _-]?me|licen[cs]e|copying|copyright|notice|authors|changelog|manifest)(?![a-z])[^.]*(\.txt)?$", re.I
+)
 
 
 def _unzip(path: Path, into: Path, wish: str | None, limits: UnpackLimits) -> Unpacked:
@@ -205,7 +209,9 @@ def _only_data(archive: zipfile.ZipFile) -> zipfile.ZipInfo:
     sure = [info for info in files if kinds[info.filename] in _DATA]
     maybe = [info for info in files if kinds[info.filename] not in _NO_DATA | _ARCHIVES]
     packed = [info for info in files if kinds[info.filename] in _ARCHIVES]
-    found = sure or maybe or packed
+    other = [info for info in maybe if not _PAPER.match(info.filename.rsplit("/", 1)[-1])]
+    telling = [info for info in other if kinds[info.filename] not in ("", "txt")]
+    found = sure or telling or other or maybe or packed
     if not found:
         holds = f"it holds {_shown(files)}" if files else "it is empty"
         raise FileError("not-tabular", f"The file is a zip archive without a table: {holds}. Publish the table as CSV or XLSX.")

@@ -23,21 +23,22 @@ class Decision:
 
 @dataclass(frozen=True)
 class Proofs:
-    """What the whole file proves, each None where columns prove nothing or contradict each other.
+    """What the whole file proves, each empty where columns prove nothing or contradict each other.
 
-    order       of day and month: `dmy` or `mdy`.
-    convention  how localised numbers are written: the name of the first rule that all of them may follow.
+    order        of day and month: `dmy` or `mdy`.
+    conventions  how localised numbers are written: names of the rules that all of them may follow. `12,5` alone leaves open
+                 whether thousands are written `1.234` or `1 234`.
     """
 
     order: str | None
-    convention: str | None = None
+    conventions: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, columns: Sequence[Evidence]) -> "Proofs":
         orders = {order for evidence in columns if (order := _proven_order(evidence))}
         conventions = [names for evidence in columns if (names := _proven_conventions(evidence))]
         shared = [name for name in conventions[0] if all(name in names for names in conventions)] if conventions else []
-        return cls(orders.pop() if len(orders) == 1 else None, shared[0] if shared else None)
+        return cls(orders.pop() if len(orders) == 1 else None, tuple(shared))
 
 
 def decide(columns: Sequence[Evidence], options: Options) -> list[Decision]:
@@ -81,7 +82,7 @@ def _allowed(one: Candidate, evidence: Evidence, options: Options, proofs: Proof
         return True
     if options.decimal:
         return rule.mark == options.decimal
-    return rule.proof is None or one.proven or (rule.name == proofs.convention and not _may_be_thousands(rule, evidence))
+    return rule.proof is None or one.proven or (rule.name in proofs.conventions and not _may_be_thousands(rule, evidence))
 
 
 def _may_be_thousands(rule: Rule, evidence: Evidence) -> bool:

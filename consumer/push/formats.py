@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from consumer.push.signatures import advice, is_binary, markup, stranger
+from consumer.push.signatures import advice, begins_as_text, is_binary, markup, stranger
 from consumer.push.wide_text import wide_encoding
 from schemas.errors import FileError
 
@@ -24,7 +24,9 @@ DELIMITED, TSV, FIXED = "CSV", "TSV", "FIXED"
 JSON, NDJSON, GEOJSON = "JSON", "NDJSON", "GeoJSON"
 XLS, PARQUET, DBF = "XLS", "Parquet", "DBF"
 
-_PACKED = ((b"\x1f\x8b", "gzip"), (b"BZh", "bz2"), (b"\xfd7zXZ\x00", "xz"), (b"\x28\xb5\x2f\xfd", "zstd"))
+_PACKED = ((b"\x1f\x8b", "gzip"), (b"\xfd7zXZ\x00", "xz"), (b"\x28\xb5\x2f\xfd", "zstd"))
+#: With the mark of its first block, or of the end where there is none.
+_BZIP2 = re.compile(rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)")
 #: What pzstd and others begin a zstd file with.
 _SKIPPABLE_FRAME = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
@@ -67,13 +69,15 @@ def detect(path: Path, hints: Hints) -> str:
     head = _head(path)
     if packed := next((name for magic, name in _PACKED if head.startswith(magic)), None):
         return packed
+    if _BZIP2.match(head):
+        return "bz2"
     if _SKIPPABLE_FRAME.match(head):
         return "zstd"
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")):
         return _zip_kind(path)
     if head.startswith(_OLE):
         return _ole_kind(path)
-    if head.startswith(b"PAR1"):
+    if head.startswith(b"PAR1") and not begins_as_text(head):
         return PARQUET
     if name := stranger(head):
         raise _no_table(name, "encrypted" if name.startswith("an encrypted") else "not-tabular")

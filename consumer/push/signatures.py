@@ -52,6 +52,9 @@ _MAGIC: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\xca\xfe\xba\xbe", "a program"),
 )
 
+#: Those that a column's name may hold at that place: `PARENT_ID`, `fid,ftype`, `ORC`.
+_LIKE_WORDS = frozenset((b"ftyp", b"ID3", b"MSCF", b"PARE", b"ARROW1", b"FEA1", b"ORC"))
+
 _DATABASES = re.compile(r"database|Arrow|Feather|ORC|Avro|NetCDF|SPSS|Stata|shapefile|FlatGeobuf")
 _ARCHIVES = re.compile(r"archive|packed")
 
@@ -59,13 +62,24 @@ _ARCHIVES = re.compile(r"archive|packed")
 def stranger(head: bytes) -> str | None:
     """What the file that begins with *head* (512 bytes or more) is, if it is a known kind that is no table."""
     for offset, magic, name in _MAGIC:
-        if head.startswith(magic, offset) and not (magic == b"ORC" and not _is_binary(head[:64])):
+        if head.startswith(magic, offset) and not _is_chance(magic, offset, head):
             return name
     if head.startswith(b"BM") and head[6:10] == b"\x00\x00\x00\x00" and len(head) > 26:
         return "a picture (BMP)"
     if head.startswith(b"MZ") and b"\x00" in head[:64]:
         return "a program"
     return None
+
+
+def _is_chance(magic: bytes, offset: int, head: bytes) -> bool:
+    """Whether the letters of *magic* stand there in a text; those of WebP and WAV follow `RIFF` and a length."""
+    return not head.startswith(b"RIFF") if offset == 8 else magic in _LIKE_WORDS and begins_as_text(head)
+
+
+def begins_as_text(head: bytes) -> bool:
+    """Whether there is no control character in what the first line of a text would begin with, as there is in every binary
+    file with a signature of plain letters."""
+    return not any(byte in _NO_TEXT or byte == 0 for byte in head[:64])
 
 
 def advice(name: str) -> str:
@@ -79,12 +93,18 @@ def advice(name: str) -> str:
     return "Publish the table in it as CSV or XLSX; if the link was meant for a table, it leads elsewhere."
 
 
+#: Names of columns as the files of stock exchanges have them: `<TICKER>,<PER>,<DATE>`.
+_TAGGED_HEADER = re.compile(r"<[^<>=/\s]+>[ ]*[,;|\t][ ]*<")
+
+
 def markup(head: bytes) -> str | None:
     """What a text that begins with a tag is: a web page, an XML document; None for any other text."""
     text = _plain(head)
     start = text.lstrip().lower()
     while start.startswith("<!--"):
         start = start.partition("-->")[2].lstrip()
+    if _TAGGED_HEADER.match(start) and "</" not in start:
+        return None
     if re.match(r"<(!doctype\s+html|html|head|body|table|div|script|meta|title|style|p|h1|iframe|form)\b", start):
         return "a web page (HTML)"
     if not re.match(r"<(\?xml|!doctype|[a-z_][\w.-]*:?[\w.-]*(\s+[\w:.-]+\s*=\s*[\"'][^<]*)?/?>)", start):

@@ -27,6 +27,8 @@ def test_what_was_accepted_ends_once_whatever_postgresql_does(
     ledger = install(variables)
     ledger.ckan.fail("datastore_create", status=None, times=2, delay_s=1.0)
     ledger.service.start("gateway", "worker", "recorder")
+    # One that has no store at its start ends, and nobody starts it again here.
+    wait_until(lambda: "records " in ledger.service.logs(), "the recorder records", on_failure=ledger.service.logs)
     for _ in range(6):
         ledger.submit()
     wait_until(lambda: bool(ledger.ckan.calls("datastore_create")), "jobs run", on_failure=ledger.service.logs)

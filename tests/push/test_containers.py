@@ -131,6 +131,15 @@ def test_a_lone_text_file_is_the_data(tmp_path: Path) -> None:
     assert became(zipped(tmp_path / "d.zip", {"data.txt": CSV, "map.png": "x"}))["rows"] == 500
 
 
+@pytest.mark.parametrize(
+    "members",
+    [("d.asc", "readme.txt"), ("d.dat", "notes.txt"), ("d.txt", "LICENSE"), ("d.txt", "README_en.txt"), ("d", "Read me.txt")],
+)
+def test_papers_beside_data_of_no_known_kind_do_not_count(tmp_path: Path, members: tuple[str, str]) -> None:
+    data, paper = members
+    assert became(zipped(tmp_path / "d.zip", {paper: "Thank you, for reading", data: CSV}))["rows"] == 500
+
+
 def test_several_data_files_need_the_option_member(tmp_path: Path) -> None:
     path = zipped(tmp_path / "d.zip", {"2023/a.csv": "a\n1\n", "2024/b.csv": "b\n2\n3\n"})
 

@@ -13,6 +13,8 @@ import pyarrow.compute as pc
 EXACT_FLOAT = 2**53
 #: Whole floats from here on keep their exponent: nothing that large fits an integer column (38 digits).
 PLAIN_DIGITS = 1e38
+#: As OpenDocument 1.3 part 3, 19.384 (office:time-value) has it, and programs write it: all three parts, whole seconds.
+_ISO_DURATION = r"^(-?)PT([0-9]{2,})H([0-9]{2})M([0-9]{2})(?:[.,]0*)?S$"
 
 
 def texts(cells: Sequence[object]) -> pa.Array:
@@ -95,6 +97,12 @@ def duration_text(duration: datetime.timedelta) -> str:
     sign = "-" if duration < datetime.timedelta(0) else ""
     clock = f"{sign}{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
     return f"{clock}.{fraction:06d}" if fraction else clock
+
+
+def plain_durations(cells: pa.Array) -> pa.Array:
+    """Texts, where those that are durations of ISO 8601 are as `duration_text` has them: calamine leaves them in ODS when they
+    are negative, or a day or longer."""
+    return pc.replace_substring_regex(cells, pattern=_ISO_DURATION, replacement=r"\1\2:\3:\4")
 
 
 def _moment_texts(cells: Sequence[object]) -> pa.Array:

@@ -134,10 +134,12 @@ class _Parser(FieldParser):  # type: ignore[misc]
 
     def parseN(self, field: Any, data: bytes) -> str | None:
         text = data.split(b"\x00")[0].strip(b" \t*").replace(b",", b".").decode("ascii", "replace")
+        if not text.strip("+-."):
+            return None  # how some programs write that there is no number
         sign, digits = (text[0], text[1:]) if text[:1] in ("-", "+") else ("", text)
         whole = digits.lstrip("0")
-        plain = whole if whole[:1].isdigit() else f"0{whole}" if digits else ""
-        return (sign.replace("+", "") + plain) or None
+        plain = whole if whole[:1].isdigit() else f"0{whole}"
+        return sign.replace("+", "") + plain
 
     parseF = parseN
 

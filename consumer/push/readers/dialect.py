@@ -2,9 +2,10 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import pairwise
 
 from consumer.push.header import WHITESPACE
 from consumer.push.options import Options
@@ -14,6 +15,14 @@ from consumer.push.rules import RULES, Rule
 #: Tried first; of the others one is believed only if every record bears it out.
 USUAL_DELIMITERS = (",", ";", "\t", "|")
 RARE_DELIMITERS = ("^", "~", ":", " ", "\x01")
+#: Of the rare ones those that stand for nothing else in words, numbers and times.
+UNMISTAKABLE = ("^", "~", "\x01")
+#: Shares so close are alike: two ragged records in a hundred say nothing.
+NEAR = 0.02
+#: What the delimiter of the file's name may explain less than another one.
+HINT_NEAR = 0.2
+#: A comma that is neither within a number (`1,5`) nor within words (`Doe, J`).
+_STRONG_COMMA = re.compile(r",(?! |(?<=\d,)\d)")
 
 #: Records and characters that are looked at for each dialect.
 _RECORDS = 200
@@ -28,11 +37,16 @@ _WITH_DELIMITERS = tuple(rule for rule in RULES if rule.family in ("date", "time
 @dataclass(frozen=True)
 class Evidence:
     """How well a dialect explains the records: *share* of them that have the usual number of cells, which is *width*;
-    *flaws* are quotes that stand where none belongs."""
+    *flaws* are quotes that stand where none belongs; *start* counts the records before the first two of that width in a row."""
 
     share: float
     width: int
     flaws: int
+    start: int = 0
+
+    @property
+    def score(self) -> float:
+        return self.share - 0.01 * self.flaws
 
 
 def separator_line(text: str) -> str | None:
@@ -62,10 +76,8 @@ def _with_delimiter(sample: str, dialect: Dialect, named: str | None, hint: str 
         return replace(dialect, delimiter=named)
     usual = {one: look(sample, replace(dialect, delimiter=one)) for one in USUAL_DELIMITERS if one in sample}
     likely = {one: evidence for one, evidence in usual.items() if evidence.width > 1}
-    if hint in likely:
-        return replace(dialect, delimiter=hint)
     if likely:
-        return replace(dialect, delimiter=max(likely, key=lambda one: _rank(likely[one])))
+        return replace(dialect, delimiter=_most_likely(sample, dialect, likely, hint))
     if only_blank := [one for one, evidence in usual.items() if not evidence.width]:
         return replace(dialect, delimiter=only_blank[0])
     if found := _rare(sample, dialect):
@@ -73,20 +85,34 @@ def _with_delimiter(sample: str, dialect: Dialect, named: str | None, hint: str 
     return dialect
 
 
-def _rank(evidence: Evidence) -> tuple[float, int]:
-    return round(evidence.share - 0.01 * evidence.flaws, 2), evidence.width
+def _most_likely(sample: str, dialect: Dialect, likely: Mapping[str, Evidence], hint: str | None) -> str | None:
+    """The one that divides the header, too (a decimal comma or a list within cells leaves it whole), and then the widest."""
+    top = max(evidence.score for evidence in likely.values())
+    if hint and hint in likely and likely[hint].score >= top - HINT_NEAR:
+        return hint
+    weak = () if _STRONG_COMMA.search(sample) else (",",)
+    near = [one for one, evidence in likely.items() if evidence.score >= top - NEAR]
+    best = min(near, key=lambda one: (likely[one].start, one in weak, -likely[one].width))
+    if best in weak and likely[best].start:  # the header has none: all are within numbers or words
+        return None if _one_cell_a_line(_lines(sample)[1:]) else _rare(sample, dialect) or best
+    return best if likely[best].share == 1.0 else _rare(sample, dialect, UNMISTAKABLE) or best
 
 
-def _rare(sample: str, dialect: Dialect) -> str | None:
-    lines = [line.strip(WHITESPACE) for line in re.split(r"\r\n|\r|\n", sample)[:_RECORDS]]
-    lines = [line for line in lines if line]
+def _rare(sample: str, dialect: Dialect, delimiters: Sequence[str] = RARE_DELIMITERS) -> str | None:
+    lines = _lines(sample)
     if len(lines) < 2 or _one_cell_a_line(lines[1:]):
         return None
-    for one in RARE_DELIMITERS:
+    for one in delimiters:
         evidence = look(sample, replace(dialect, delimiter=one))
         if one in sample and evidence.width > 1 and evidence.share == 1.0:
             return one
     return None
+
+
+def _lines(sample: str) -> list[str]:
+    """The first ones that are not blank."""
+    lines = (line.strip(WHITESPACE) for line in re.split(r"\r\n|\r|\n", sample)[:_RECORDS])
+    return [line for line in lines if line]
 
 
 def _one_cell_a_line(lines: Sequence[str]) -> bool:
@@ -106,7 +132,9 @@ def look(sample: str, dialect: Dialect) -> Evidence:
     if not widths:
         return Evidence(0.0, 0, flaws)
     width = max(widths, key=lambda one: (widths[one], one))
-    return Evidence(widths[width] / len(records), width, flaws)
+    regular = [one.cells is not None and len(one.cells) == width for one in records]
+    start = next((index for index, both in enumerate(pairwise(regular)) if all(both)), 0)
+    return Evidence(widths[width] / len(records), width, flaws, start)
 
 
 @lru_cache(maxsize=8)  # one sample is looked at several times in one dialect

@@ -3,6 +3,7 @@
 import codecs
 import json
 import math
+import re
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -48,15 +49,18 @@ def _number(value: Any) -> Any:
     raise TypeError(f"no JSON: {type(value).__name__}")
 
 
+#: Digits that a float keeps of a decimal; one with more of them stays a Decimal.
+_FLOAT_DIGITS = 17
 #: orjson turns integers of more than 64 bits and long decimals into floats; these are then parsed the exact, slow way.
-_LONG_NUMBER = b"0" * 20
+_LONG_NUMBER = re.compile(rb"0{20}|(?=[0.]{19})0+\.0")
+_MAYBE_LONG = b"0" * (_FLOAT_DIGITS + 1)
 _DIGITS_TO_ZERO = bytes.maketrans(b"123456789", b"000000000")
 
 
 def parsed(data: bytes) -> Any:
-    """The value that *data* (UTF-8) is, with every digit of its numbers: long decimals as Decimal. `NaN`, which is no
-    JSON but written by many programs, is None. Raises ValueError."""
-    if _LONG_NUMBER not in data.translate(_DIGITS_TO_ZERO):
+    """The value that *data* (UTF-8) is, with every digit of its numbers: decimals of more than 17 digits, which a float
+    would not keep, as Decimal. `NaN`, which is no JSON but written by many programs, is None. Raises ValueError."""
+    if not _has_long_number(data):
         try:
             return orjson.loads(data)
         except orjson.JSONDecodeError:
@@ -64,8 +68,16 @@ def parsed(data: bytes) -> Any:
     return json.loads(data, parse_float=_exact, parse_constant=lambda _: None)
 
 
+def _has_long_number(data: bytes) -> bool:
+    """Of more than 19 digits, or with a point and more than _FLOAT_DIGITS; strings may look so, too."""
+    if _MAYBE_LONG not in data.translate(_DIGITS_TO_ZERO, b"."):
+        return False
+    return _LONG_NUMBER.search(data.translate(_DIGITS_TO_ZERO)) is not None
+
+
 def _exact(text: str) -> float | Decimal:
-    number = float(text) if len(text) < 17 else Decimal(text)
+    digits = re.split("[eE]", text, maxsplit=1)[0].lstrip("-0.").replace(".", "")
+    number = float(text) if len(digits) <= _FLOAT_DIGITS else Decimal(text)
     return number if math.isfinite(number) else Decimal(text)
 
 

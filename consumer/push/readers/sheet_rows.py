@@ -6,7 +6,7 @@ from itertools import islice
 
 import pyarrow as pa
 
-from consumer.push.readers.cells import joined, packed
+from consumer.push.readers.cells import joined, packed, plain_durations
 from consumer.push.readers.error_cells import ErrorCells
 from consumer.push.table import Chunk
 from schemas.errors import FileError
@@ -68,6 +68,8 @@ class SheetRows:
     def _taken(self, gathered: "_Gathered") -> Iterator[Chunk]:
         if len(gathered):
             columns = [joined(parts) for parts in gathered.columns]
+            if self.format == "ODS":
+                columns = [plain_durations(column) for column in columns]
             blank = pa.nulls(len(gathered), pa.string())
             yield self._chunk([blank] * self.first_column + columns, gathered.skip(len(gathered)))
 

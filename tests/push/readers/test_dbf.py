@@ -24,6 +24,12 @@ def test_numbers_are_read_from_their_digits(tmp_path: Path, cell: str, text: str
     assert became(dbf(tmp_path / "d.dbf", [("N", "N", 12, 2)], [[cell], ["2.5"]]))["first_row"] == [text]
 
 
+@pytest.mark.parametrize("cell", [".", "-.", "-", "", "***"])
+def test_a_number_without_a_digit_is_none(tmp_path: Path, cell: str) -> None:
+    facts = became(dbf(tmp_path / "d.dbf", [("A", "C", 1, 0), ("N", "N", 12, 2)], [["x", cell], ["y", "2.5"]]))
+    assert (types(facts)["N"], facts["data"]) == ("decimal", [["x", None], ["y", "2.5"]])
+
+
 @pytest.mark.parametrize(
     ("driver", "name", "expected"),
     [

@@ -45,6 +45,22 @@ def test_numbers_keep_all_their_digits(tmp_path: Path) -> None:
     assert facts["first_row"] == ["123456789012345678901234567890", "0.1234567890123456789012", "1.0", "1000.0"]
 
 
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        ("12345678901234567.89", "12345678901234567.89"),
+        ("1234567890.123456789", "1234567890.123456789"),
+        ("0.30000000000000004", "0.30000000000000004"),
+        ("52.520007999999997", "52.520008"),  # up to 17 digits: the shortest that are the same float
+    ],
+)
+@pytest.mark.parametrize("neighbour", ["1.5", "123456789012345678901234567890"])
+def test_a_decimal_keeps_its_digits_whatever_stands_beside_it(tmp_path: Path, number: str, text: str, neighbour: str) -> None:
+    facts = became(written(tmp_path, f'[{{"a": {number}, "b": {neighbour}}}]'.encode()))
+
+    assert facts["first_row"] == [text, neighbour]
+
+
 def test_nested_integers_keep_all_their_digits(tmp_path: Path) -> None:
     assert became(written(tmp_path, b'[{"a": [18446744073709551616, 0.5]}]'))["data"] == [["[18446744073709551616,0.5]"]]
 

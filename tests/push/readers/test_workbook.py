@@ -67,6 +67,22 @@ def test_durations_keep_their_hours(tmp_path: Path) -> None:
     assert became(path)["first_row"] == ["36:00:00"]
 
 
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("PT07H30M00S", "07:30:00"),
+        ("PT25H15M00S", "25:15:00"),
+        ("PT36H00M00.000000000S", "36:00:00"),
+        ("-PT01H30M00S", "-01:30:00"),
+    ],
+)
+def test_durations_of_ods_are_written_as_those_of_xlsx(tmp_path: Path, value: str, text: str) -> None:
+    cell = f'<table:table-cell office:value-type="time" office:time-value="{value}"><text:p>x</text:p></table:table-cell>'
+    rows = ods_row(ods_text("id"), ods_text("took")) + ods_row(ods_text("a"), cell)
+
+    assert became(ods(tmp_path / "d.ods", rows))["first_row"] == ["a", text]
+
+
 def test_the_first_visible_sheet_with_data_is_loaded(tmp_path: Path) -> None:
     data = sheet_xml(text_cell("A1", "a"), number_cell("A2", 1))
     path = workbook(tmp_path / "s.xlsx", {"Notes": data, "Empty": sheet_xml(), "Data": data}, hidden=["Notes"])
