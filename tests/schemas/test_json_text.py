@@ -1,4 +1,4 @@
-"""The fast encoder and the one that takes over for it write the same."""
+"""The fast encoder and the one that takes over for it write moments alike."""
 
 from datetime import datetime
 
