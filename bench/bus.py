@@ -3,8 +3,9 @@
     python bench/bus.py [accepting] [recording] [chain] [reads] [publishing] [--on rabbitmq] [--rounds 3]
 
 Merges post_vs_bare, post_per_s, post_p50_ms, post_p99_ms, recorder_vs_bare, recorder_per_s, chain_per_s, chain_p50_ms,
-chain_p99_ms, get_job_p50_ms, get_job_p99_ms, publish_on_loop_vs_bare, publish_vs_bare and consume_vs_bare into bench/results.json: those of RabbitMQ with PostgreSQL at the top, those
-of the embedded default under `embedded`. Compare within one run only: the two of a pair take turns.
+chain_p99_ms, get_job_p50_ms, get_job_p99_ms, publish_on_loop_vs_bare, publish_vs_bare and consume_vs_bare into
+bench/results.json: those of RabbitMQ with PostgreSQL at the top, those of the embedded default under `embedded`. Compare
+within one run only: the two of a pair take turns.
 """
 
 import argparse
