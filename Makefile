@@ -23,6 +23,9 @@ test-ckan: $(VENV)/dev.done ## a real CKAN, installed from PyPI, in front of the
 test-faults: $(VENV)/dev.done ## kills, outages and lies: what was accepted ends, once (FAULTS_OUTAGE_S=60 for long outages)
 	@FAULTS_BOOK=docs/faults-last-run.md $(BIN)/python -m pytest -m faults tests/faults
 
+test-faults-again: $(VENV)/dev.done ## those of the last run that failed
+	@$(BIN)/python -m pytest -m faults --last-failed --last-failed-no-failures none tests/faults
+
 soak: $(VENV)/dev.done ## load and kills for 10 minutes, then the ledger (SOAK="--minutes 60 --jobs 50000 --broker embedded")
 	@$(BIN)/python -m tests.faults.soak $(SOAK)
 

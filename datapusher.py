@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.resources import files
@@ -23,6 +23,7 @@ from schemas.errors import BadSetting, DataPusherError
 from schemas.kept_secret import kept_secret
 from schemas.logs import start_logging
 from schemas.messages import State
+from schemas.niceness import give_way
 from schemas.settings import Settings, numbers, rows_of_table, words
 from schemas.store import POOL_SIZE, open_store, store_url
 from schemas.topology import Topology, topology
@@ -41,8 +42,6 @@ VERSION = files("schemas").joinpath("VERSION").read_text().strip()
 STATES = click.Choice(["pending", *(state.value for state in State)])
 #: A fifth of Python's own: what the event loop may wait for a thread, more than once in a request.
 SWITCH_S = 0.001
-#: Of a recorder with a process of its own: whoever asks for a job does not wait for what is told of others.
-NICENESS = 10
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
 
 
@@ -160,14 +159,8 @@ def worker() -> None:
 @main.command()
 def recorder() -> None:
     """Write what is told on the bus to the store."""
-    _give_way()
+    give_way()  # whoever asks for a job does not wait for what is told of others
     _serve(Installation.here("recorder"), recorder=True)
-
-
-def _give_way() -> None:
-    """Before there are threads: on Linux each has a niceness of its own, at first that of who starts it (nice(2))."""
-    with suppress(PermissionError):  # the filter of system calls of our systemd unit, which has `Nice=`
-        os.nice(max(0, NICENESS - os.nice(0)))
 
 
 def _serve(here: Installation, *, gateway: bool = False, worker: bool = False, recorder: bool = False) -> None:

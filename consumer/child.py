@@ -33,6 +33,7 @@ from consumer.report import Report
 from schemas.collector import collect_rarely
 from schemas.errors import BadSetting, JobError, Postponed, Transient
 from schemas.messages import Json
+from schemas.niceness import give_way
 from schemas.settings import Settings
 
 #: Value of PR_SET_PDEATHSIG in <linux/prctl.h>.
@@ -48,6 +49,7 @@ OOM_SCORE = "1000"
 def main(arguments: list[str]) -> None:
     descriptor, parent = int(arguments[0]), int(arguments[1])
     _die_with(parent)
+    give_way()  # to the gateway, to PostgreSQL and to CKAN, whose answers people and this very job wait for
     with Connection(descriptor) as connection:
         start = json.loads(connection.recv_bytes())
         settings = Settings(**start["settings"])

@@ -19,6 +19,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import asdict, replace
 from itertools import islice
 from multiprocessing import Pipe
@@ -28,6 +29,7 @@ from typing import Any
 from consumer.memory import FORGETFUL, Memory
 from consumer.retry import Bug
 from consumer.scratch import Scratch
+from consumer.unhurried import Tell, Unhurried
 from consumer.watchman import Watchman
 from publisher.backoff import delays
 from schemas.errors import BadSetting, JobError, Postponed, Stopped, Transient
@@ -46,7 +48,6 @@ SHORTEST_SECRET = 6
 #: What is kept of a stage's name, in characters.
 LONGEST_STAGE = 100
 
-Tell = Callable[[Kind, Mapping[str, Json]], None]
 #: Of a stage that is over: its name, when it began (seconds since 1970), how long it took (seconds).
 Timed = Callable[[str, float, float], None]
 
@@ -172,8 +173,14 @@ class Child:
         self.runs += 1
         told = {"job_id": job.job_id, "job_type": job.job_type, "input": job.input}
         self._send({"run": self.runs, **told, "folder": str(folder), "kept": memory.kept})
+        with closing(Unhurried(tell)) as unhurried:
+            return self._hear_out(job.api_key, unhurried, timed, memory)
+
+    def _hear_out(self, api_key: str, unhurried: Unhurried, timed: Timed, memory: Memory) -> dict[str, Json]:
         while True:
-            message = self._receive(job.api_key)
+            while not self._speaks(unhurried.patience_s):
+                unhurried.go_on()
+            message = self._receive(api_key)
             if message.get("run") != self.runs:
                 continue
             if "stage" in message:
@@ -185,7 +192,7 @@ class Child:
                 continue
             if "kind" not in message:
                 return _result(message)
-            tell(Kind(message["kind"]), message["data"])
+            unhurried.tell(Kind(message["kind"]), message["data"])
 
     @property
     def processor_s(self) -> float:
@@ -217,6 +224,13 @@ class Child:
         except OSError:
             # It is dead; receiving will say why.
             logger.debug("child %d does not listen", self._process.pid)
+
+    def _speaks(self, within_s: float | None) -> bool:
+        """Whether there is something to receive; None for whenever it comes."""
+        try:
+            return within_s is None or self._connection.poll(within_s)
+        except OSError:
+            return True  # that it is dead
 
     def _receive(self, api_key: str = "") -> dict[str, Any]:
         """Its next message, with every secret that it may have put there replaced."""

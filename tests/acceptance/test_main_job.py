@@ -5,8 +5,8 @@ import os
 import psutil
 import pytest
 
-import datapusher
 from sandbox.server import Sandbox
+from schemas.niceness import NICENESS, give_way
 from tests.acceptance.service import Service, wait_until
 
 CSV = b"id,name,born\n1,Ada,1815-12-10\n2,Grace,1906-12-09\n"
@@ -44,7 +44,7 @@ def test_every_thread_of_a_recorder_of_its_own_gives_way(service: Service) -> No
     (recorder,) = service.start("recorder")
     wait_until(lambda: "records " in service.logs(), "it records", on_failure=service.logs)
     threads = [thread.id for thread in psutil.Process(recorder.pid).threads()]
-    assert len(threads) > 2 and {os.getpriority(os.PRIO_PROCESS, thread) for thread in threads} == {datapusher.NICENESS}
+    assert len(threads) > 2 and {os.getpriority(os.PRIO_PROCESS, thread) for thread in threads} == {NICENESS}
 
 
 def test_a_recorder_that_may_not_give_way_runs_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,4 +52,4 @@ def test_a_recorder_that_may_not_give_way_runs_all_the_same(monkeypatch: pytest.
         raise PermissionError("as by the filter of system calls of a systemd unit")
 
     monkeypatch.setattr(os, "nice", refuse)
-    datapusher._give_way()
+    give_way()

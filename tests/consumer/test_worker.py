@@ -32,11 +32,11 @@ def test_a_job_is_started_and_completed_with_its_result(shop: Workshop) -> None:
     assert str(started.data["worker"]).startswith(started.source)
 
 
-def test_log_progress_and_rejects_are_events_in_order(shop: Workshop) -> None:
+def test_lines_and_rejects_are_events_in_order_and_of_progress_the_last(shop: Workshop) -> None:
     job_id = shop.send("logs", "hello")
     shop.end(job_id)
     kinds = [event.kind for event in shop.told(job_id)]
-    assert kinds == [Kind.STARTED, Kind.LOG, Kind.LOG, Kind.PROGRESS, Kind.PROGRESS, Kind.REJECTS, Kind.COMPLETE]
+    assert kinds == [Kind.STARTED, Kind.LOG, Kind.LOG, Kind.REJECTS, Kind.PROGRESS, Kind.COMPLETE]
 
 
 def test_an_expected_failure_is_the_jobs_error_at_once(shop: Workshop) -> None:
