@@ -15,6 +15,8 @@ ROUND = ("gateway", "recorder", "worker", "worker", "child", "child", "child")
 #: A worker that is killed after CKAN took a callback and before it noted so leaves a second one to be sent: HTTP has no
 #: exactly-once. Such a copy is excused only when a worker was killed so soon after the first.
 EXCUSED_S = 3.0
+#: What lies in CKAN's socket when its sender is killed is taken, and noted, a little after the death.
+STILL_TAKEN_S = 0.5
 
 
 class Crew:
@@ -78,7 +80,7 @@ def excuse(account: Account, ledger: Ledger) -> None:
 
     def excused(job_id: str) -> bool:
         arrived = min(call.at for call in calls if job_id.encode() in call.body)
-        return any(0 <= death - arrived < EXCUSED_S for death in deaths)
+        return any(-STILL_TAKEN_S <= death - arrived < EXCUSED_S for death in deaths)
 
     avoidable = [job_id for job_id in account.called_back_twice if not excused(job_id)]
     ledger.excused = len(account.called_back_twice) - len(avoidable)
