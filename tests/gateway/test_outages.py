@@ -137,6 +137,7 @@ def test_what_was_refused_is_not_run_later(
     proxy.heal()
     assert refused.status_code == 503
     eventually(lambda: inserts() > before)  # what the proxy held back has arrived, too late
+    eventually(lambda: _transactions(through.engine) == 0)  # and whatever came of it is decided
     eventually(lambda: _jobs(through.engine) == known)
     eventually(lambda: through.post(JOB).status_code == 200)
 
@@ -164,6 +165,11 @@ def _waiting_for_locks(engine: Engine) -> int:
     return _value(
         engine, "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
     )
+
+
+def _transactions(engine: Engine) -> int:
+    others = "datname = current_database() AND pid <> pg_backend_pid()"
+    return _value(engine, f"SELECT count(*) FROM pg_stat_activity WHERE state <> 'idle' AND {others}")
 
 
 def _value(engine: Engine, query: str) -> int:
