@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, Engine, Row, bindparam, case, delete, exists, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Row, bindparam, case, delete, exists, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from consumer.memory import Kept
 from consumer.outcome import Outcome
-from consumer.plain_claims import finish_plainly, take_plainly
+from consumer.plain_claims import finish_plainly, take_callback_plainly, take_plainly
 from schemas.errors import Stopped
 from schemas.messages import Job, Json, Kind
-from schemas.store import reading, store_now, writing, writing_alone
+from schemas.store import reading_alone, store_now, writing, writing_alone
 from schemas.tables import cancellations, claims, jobs
 
 KEPT = (
@@ -108,7 +108,8 @@ class Claims:
     def renew(self, claim: Claim) -> float | Literal["lost", "cancelled"]:
         """Until when (time.monotonic) the claim is good now; `lost` when another owner has the job or the resource."""
         asked_at = time.monotonic()
-        with writing(self._engine) as connection:
+        # Each statement by itself: a worker that is cut off in between leaves no lock on its claim for another one to wait for.
+        with writing_alone(self._engine) as connection:
             changed = (
                 update(claims).where(*_held(claim)).values(lease_until=store_now(connection) + timedelta(seconds=self._lease_s))
             )
@@ -150,7 +151,7 @@ class Claims:
 
         Of a claim that was lost only the orderly end is noted, and nothing when the job was started again since.
         """
-        with writing(self._engine) as connection:
+        with writing_alone(self._engine) as connection:
             freed = {"running": False, "owner": None, "lease_until": None, "changed_at": store_now(connection)}
             ends = case(
                 (claims.c.orderly_ends < claim.starts, claims.c.orderly_ends + int(orderly)), else_=claims.c.orderly_ends
@@ -160,28 +161,25 @@ class Claims:
 
     def take_callback(self, job_id: str, for_s: float) -> Literal["mine", "delivered", "busy"]:
         """The right to send the job's callback, for so long: copies of its message may be with several workers."""
-        with writing(self._engine) as connection:
-            now = store_now(connection)
-            free = or_(claims.c.callback_until.is_(None), claims.c.callback_until < now)
-            mine = (claims.c.job_id == job_id, ~claims.c.callback_delivered, free)
-            taken = update(claims).where(*mine).values(callback_until=now + timedelta(seconds=for_s))
-            if connection.execute(taken).rowcount:
+        with writing_alone(self._engine) as connection:
+            if take_callback_plainly(connection, job_id, for_s):
                 return "mine"
-            delivered = connection.execute(select(claims.c.callback_delivered).where(claims.c.job_id == job_id)).scalar()
+            known = select(claims.c.callback_delivered).where(claims.c.job_id == job_id)
+            delivered = connection.execute(known).scalar()
         return "mine" if delivered is None else "delivered" if delivered else "busy"
 
     def drop_callback(self, job_id: str) -> None:
         """It was not taken by the other side: whoever tries again need not wait."""
-        with writing(self._engine) as connection:
+        with writing_alone(self._engine) as connection:
             connection.execute(update(claims).where(claims.c.job_id == job_id).values(callback_until=None))
 
     def mark_callback_delivered(self, job_id: str) -> None:
-        with writing(self._engine) as connection:
+        with writing_alone(self._engine) as connection:
             connection.execute(update(claims).where(claims.c.job_id == job_id).values(callback_delivered=True))
 
     def requested(self, job_id: str) -> tuple[datetime | None, str | None]:
         """When the gateway accepted the job, and its `aps_job_id`; (None, None) for a job it does not know."""
-        with reading(self._engine) as connection:
+        with reading_alone(self._engine) as connection:
             query = select(jobs.c.requested_at, jobs.c.aps_job_id).where(jobs.c.job_id == job_id)
             row = connection.execute(query).one_or_none()
         return (row.requested_at, row.aps_job_id) if row else (None, None)

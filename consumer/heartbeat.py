@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, delete
 from sqlalchemy.dialects import postgresql, sqlite
 
 from schemas.errors import StoreUnavailable
-from schemas.store import store_now, writing
+from schemas.store import store_now, writing_alone
 from schemas.tables import workers
 
 logger = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ class Heartbeat:
 
     def _beat(self, alive: bool) -> None:
         """Its row anew; what is over goes."""
-        with writing(self._engine) as connection:
+        with writing_alone(self._engine) as connection:
             now = store_now(connection)
             self._started_at = self._started_at or now
             if alive:

@@ -7,15 +7,15 @@ recorder may be a moment behind: CKAN would then show a finished job as pending.
 import logging
 import queue
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Engine, and_, or_, select
+from sqlalchemy import Engine, bindparam, select
 
 from publisher.bus import Delivery
 from schemas.errors import InvalidMessage, StoreUnavailable
 from schemas.messages import A_START, Callback, State
-from schemas.store import reading
+from schemas.store import reading_alone
 from schemas.tables import jobs
 
 logger = logging.getLogger(__name__)
@@ -24,7 +24,8 @@ logger = logging.getLogger(__name__)
 LOOK_EVERY_S = 0.05
 #: A recorder that is away must not hold callbacks back for long: they carry the whole result themselves.
 PATIENCE_S = 5.0
-OPEN_STATES = tuple(state for state in State if not state.final)
+OPEN_STATES = frozenset(state for state in State if not state.final)
+LOOK = select(jobs.c.job_id, jobs.c.state, jobs.c.sequence).where(jobs.c.job_id.in_(bindparam("job_ids", expanding=True)))
 
 
 @dataclass(frozen=True)
@@ -70,26 +71,30 @@ class Lobby:
 
     def _admit_guests(self) -> None:
         """Those whose job's end is in the store, and those who have waited long enough."""
-        open_jobs = self._open([guest.callback for guest in self._guests])
+        jobs_now = self._looked_up([guest.callback.job_id for guest in self._guests])
         now = time.monotonic()
-        staying = [guest for guest in self._guests if guest.callback.job_id in open_jobs and now < guest.until]
+        staying = []
         for guest in self._guests:
-            if guest not in staying:
+            if now < guest.until and _is_open(jobs_now.get(guest.callback.job_id), guest.callback):
+                staying.append(guest)
+            else:
                 self._admit(guest.delivery)
         self._guests = staying
 
-    def _open(self, callbacks: Sequence[Callback]) -> set[str]:
-        """Of the jobs of *callbacks*, those that the store knows and shows as not ended, or as ended before a replay."""
-        known = [
-            and_(
-                jobs.c.job_id == callback.job_id,
-                or_(jobs.c.state.in_(OPEN_STATES), jobs.c.sequence < callback.sequence - A_START),
-            )
-            for callback in callbacks
-        ]
+    def _looked_up(self, job_ids: Sequence[str]) -> Mapping[str, tuple[str, int]]:
+        """State and sequence of the jobs that the store knows."""
         try:
-            with reading(self._engine) as connection:
-                return set(connection.execute(select(jobs.c.job_id).where(or_(*known))).scalars())
+            with reading_alone(self._engine) as connection:
+                found = connection.execute(LOOK, {"job_ids": job_ids})
+                return {job_id: (state, sequence) for job_id, state, sequence in found}
         except StoreUnavailable as error:
             logger.warning("callbacks are sent without a look at their jobs: %s", error.message)
-            return set()
+            return {}
+
+
+def _is_open(job: tuple[str, int] | None, callback: Callback) -> bool:
+    """Whether *job* is known and shown as not ended, or as ended before a replay."""
+    if job is None:
+        return False
+    state, sequence = job
+    return state in OPEN_STATES or sequence < callback.sequence - A_START

@@ -44,6 +44,9 @@ POOL_SIZE = 10
 #: A connection that was used so recently is not checked before it is used again: that would be a round trip for each use.
 TRUSTED_S = 1.0
 USED_AT = "used at"
+#: No transaction of ours does anything but statements, for milliseconds. One of a process that has vanished (its host lost the
+#: network or its power, and nobody told PostgreSQL) would keep its rows locked until TCP gives up on it, in two hours.
+IDLE_S = 20.0
 
 
 def store_url(url: str, data_dir: str) -> str:
@@ -137,7 +140,7 @@ def writing(engine: Engine, *, relaxed: bool = False) -> Iterator[Connection]:
 
 @contextmanager
 def writing_alone(engine: Engine, *, relaxed: bool = False) -> Iterator[Connection]:
-    """As `writing`, for one statement: on PostgreSQL begin and commit of a transaction are a round trip each."""
+    """As `writing`, for statements that need no common transaction: on PostgreSQL begin and commit are a round trip each."""
     if engine.dialect.name == "postgresql":
         with unavailable_store_said(), engine.connect() as connection, _autocommit(connection):
             yield connection
@@ -210,8 +213,18 @@ def _postgresql_engine(url: str, pool_size: int) -> Engine:
         )
     except Exception as error:  # SQLAlchemy raises a different one for each thing that can be wrong with a URL
         raise BadSetting("DATAPUSHER_SQLALCHEMY_DATABASE_URI", f"cannot be used: {error}") from error
+    event.listen(engine, "connect", _let_go_when_idle)
     _check_idle_connections(engine)
     return engine
+
+
+def _let_go_when_idle(connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:
+    """Has PostgreSQL end a transaction that nobody goes on with. By a statement: PgBouncer takes no startup option for it."""
+    driver: Any = connection
+    driver.autocommit = True
+    with driver.cursor() as cursor:
+        cursor.execute("SET idle_in_transaction_session_timeout = %s", (f"{IDLE_S * 1000:.0f}ms",))
+    driver.autocommit = False
 
 
 def _check_idle_connections(engine: Engine) -> None:

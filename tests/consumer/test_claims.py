@@ -1,15 +1,16 @@
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import Engine, insert, update
+from sqlalchemy import Engine, insert, select, update
 
 from consumer.claims import LONGEST_KEY, Busy, Cancelled, Claim, Claims, Finished, Poison, Taken, resource_key
 from consumer.outcome import Outcome
-from schemas.errors import Stopped
+from schemas.errors import Stopped, StoreUnavailable
 from schemas.messages import Job, Kind, new_id
-from schemas.store import writing
+from schemas.store import open_store, store_url, writing
 from schemas.tables import cancellations, jobs
 from schemas.tables import claims as table
 
@@ -133,6 +134,22 @@ def test_an_expired_claim_of_another_job_gives_its_resource_free(claims: Claims,
     assert claims.take(first, "me") == Busy()
 
 
+def test_a_renewal_that_is_cut_off_leaves_the_claim_to_others(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = open_store(store_url(database_url, ""))
+    claims = Claims(engine, lease_s=5.0, max_starts=2)
+    claim = taken(claims, job())
+
+    def cut_off(*_about: object) -> bool:
+        with writing(engine) as connection:  # another worker's
+            connection.execute(select(table).where(table.c.job_id == claim.job_id).with_for_update(nowait=True))
+        raise StoreUnavailable("The store did not answer.")
+
+    monkeypatch.setattr("consumer.claims._is_cancelled", cut_off)
+    with pytest.raises(StoreUnavailable, match="did not answer"):
+        claims.renew(claim)
+    engine.dispose()
+
+
 def test_renewing_keeps_a_claim(claims: Claims, engine: Engine) -> None:
     mine = job()
     claim = taken(claims, mine)
@@ -228,6 +245,14 @@ def test_a_callback_is_sent_by_one_worker_at_a_time_and_once(engine: Engine) -> 
     first.mark_callback_delivered(job.job_id)
     assert second.take_callback(job.job_id, 60) == "delivered"
     assert second.take_callback("nobody knows it", 60) == "mine"
+
+
+def test_of_many_workers_at_once_one_sends_a_callback(engine: Engine) -> None:
+    claims = Claims(engine, lease_s=5, max_starts=3)
+    claims.conclude(Job(job_id="fought-over", job_type="echo"), Kind.COMPLETE, {"data": None})
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: claims.take_callback("fought-over", 60), range(8)))
+    assert sorted(answers) == ["busy"] * 7 + ["mine"]
 
 
 def test_what_a_job_notes_is_there_for_the_next_attempt_and_the_next_job_of_its_resource(

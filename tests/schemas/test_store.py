@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Engine, create_engine, insert, inspect, selec
 
 from schemas import store
 from schemas.errors import BadSetting, StoreUnavailable
-from schemas.store import MIGRATIONS, VERSION, open_store, reading, reading_alone, store_now, store_url, writing
+from schemas.store import MIGRATIONS, VERSION, open_store, reading, reading_alone, store_now, store_url, writing, writing_alone
 from schemas.tables import cancellations, workers
 
 #: What came after the first version: (table, column), and indexes.
@@ -65,13 +65,36 @@ def test_connections_that_died_while_idle_are_replaced_unnoticed(database_url: s
     engine.dispose()
 
 
-def test_a_look_is_no_transaction_and_what_comes_after_is_one(database_url: str) -> None:
+def test_what_stands_alone_is_no_transaction_and_what_comes_after_is_one(database_url: str) -> None:
     engine = open_store(store_url(database_url, ""))
     with reading_alone(engine) as connection:
         assert not _in_one_transaction(connection)
     with writing(engine) as connection:
         assert _in_one_transaction(connection)
+    with pytest.raises(ZeroDivisionError), writing_alone(engine) as connection:
+        assert not _in_one_transaction(connection)
+        raise ZeroDivisionError
+    with writing(engine) as connection:
+        assert _in_one_transaction(connection)
     engine.dispose()
+
+
+def test_a_transaction_that_nobody_goes_on_with_is_ended_and_others_get_its_rows(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "IDLE_S", 0.3)
+    vanished, other = (open_store(store_url(database_url, "")) for _ in range(2))
+    row = text("UPDATE schema_version SET version = version")
+    with pytest.raises(StoreUnavailable), writing(vanished) as connection:
+        connection.execute(row)
+        with writing(other) as waiting:  # for the row, until PostgreSQL has ended the other transaction
+            waiting.execute(text("SET LOCAL lock_timeout = '20s'"))
+            waiting.execute(row)
+        connection.execute(row)
+    with writing(vanished) as connection:
+        connection.execute(row)
+    vanished.dispose()
+    other.dispose()
 
 
 def _end_connection(engine: Engine) -> None:
