@@ -1,6 +1,6 @@
 """Progress on its way from a job to the bus: what the next says better is not told.
 
-A small push is in each of its stages for some hundredths of a second; what it told of them was half of its events.
+A small push is in each of its stages for some hundredths of a second: of 18 events that it told, 4 were outdated at once.
 """
 
 import time

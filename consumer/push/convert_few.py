@@ -6,7 +6,7 @@ Both give the same texts; tests/push/test_convert_few.py holds them together.
 import re
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from functools import lru_cache, partial
+from functools import partial
 
 import polars as pl
 
@@ -16,6 +16,9 @@ from consumer.push.table import Column
 from consumer.push.values import FEW_ROWS
 
 _ODD = re.compile(r"[eE]|^-0*\.?0*\Z")
+#: Numbers and moments that are in canonical form, or all but the T, as most are.
+_PLAIN = re.compile(r"-?[1-9][0-9]*(?:\.[0-9]+)?|0(?:\.[0-9]+)?")
+_ISO = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}")
 
 
 def texts_of(values: Sequence[str | None], column: Column) -> list[str | None]:
@@ -31,6 +34,8 @@ def texts_of(values: Sequence[str | None], column: Column) -> list[str | None]:
 
 def _one_by_one(values: Sequence[str | None], column: Column) -> list[str | None]:
     change = _change(column)
+    if change is None and not column.tokens:
+        return list(values)
     return [None if text is None or text in column.tokens else change(text) if change else text for text in values]
 
 
@@ -41,7 +46,7 @@ def _change(column: Column) -> Callable[[str], str] | None:
     if column.rich in ("integer", "decimal"):
         return partial(plain_number, column=column)
     if column.layout is not None and column.rich in ("date", "timestamp"):
-        return partial(iso_moment, layout=column.layout, date_only=column.ckan == "date")
+        return _iso_moments(column.layout, date_only=column.ckan == "date")
     return _boolean if column.rich == "boolean" else None
 
 
@@ -50,6 +55,8 @@ def _boolean(text: str) -> str:
 
 
 def plain_number(text: str, column: Column) -> str:
+    if column.decimal_mark == "." and _PLAIN.fullmatch(text):
+        return text
     for mark in column.grouping:
         text = text.replace(mark, "")
     if column.decimal_mark != ".":
@@ -61,20 +68,23 @@ def plain_number(text: str, column: Column) -> str:
     return plain_decimal(text) if _ODD.search(text) else text
 
 
-def iso_moment(text: str, layout: Layout, *, date_only: bool) -> str:
-    """Raises ValueError or OverflowError for a moment that is none of Python's."""
-    if len(text.encode()) == 10 and layout.order == "ymd" and layout.separator == "-" and not layout.strptime:
-        return text if date_only else text + "T00:00:00"
-    found = _compiled(pattern(layout)).fullmatch(text)
-    if found is None:
-        raise ValueError(text)
-    moment = _moment(found.groupdict(""), layout)
-    return moment.date().isoformat() if date_only else moment.isoformat()
+def _iso_moments(layout: Layout, *, date_only: bool) -> Callable[[str], str]:
+    """What it gives raises ValueError or OverflowError for a moment that is none of Python's."""
+    iso = layout.order == "ymd" and layout.separator == "-" and not layout.strptime
+    fullmatch = re.compile(pattern(layout)).fullmatch
 
+    def iso_moment(text: str) -> str:
+        if iso and len(text.encode()) == 10:
+            return text if date_only else text + "T00:00:00"
+        if iso and _ISO.fullmatch(text):
+            return text[:10] if date_only else f"{text[:10]}T{text[11:]}"
+        found = fullmatch(text)
+        if found is None:
+            raise ValueError(text)
+        moment = _moment(found.groupdict(""), layout)
+        return moment.date().isoformat() if date_only else moment.isoformat()
 
-@lru_cache(maxsize=64)
-def _compiled(text: str) -> re.Pattern[str]:
-    return re.compile(text)
+    return iso_moment
 
 
 def _moment(parts: dict[str, str], layout: Layout) -> datetime:

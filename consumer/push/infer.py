@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from consumer.push.rules import MOST_DIGITS, RULES, Rule, rule_of_format
+from consumer.push.rules import MARKS, MOST_DIGITS, RULES, Rule, rule_of_format
 from consumer.push.values import FEW_ROWS, Values, compiled, values_of
 
 #: Values of the first batch on which hopeless rules are dropped: the plainly hopeless ones on a few of them.
@@ -140,17 +140,26 @@ class Inference:
         return {p for p, evidence in enumerate(self.evidence) if _may_be(evidence, "integer", "decimal")}
 
     def _first_look(self, evidence: Evidence, column: pl.Series) -> None:
-        """Drop the rules that most of the first values do not fit; of those that hardly any fits, a few values decide."""
-        texts = column.drop_nulls().head(FIRST_LOOK).to_list()
-        for size in (FIRST_GLANCE, FIRST_LOOK) if len(texts) > FIRST_GLANCE else (FIRST_GLANCE,):
-            values, whole = texts[:size], set[str]()
-            typed = [value for value in values if value not in self._tokens]
-            for one in evidence.open:
-                seen = values if one.rule.family == "boolean" else typed
-                fitting = len(seen) if whole.intersection(one.rule.within) else one.rule.fitting(seen)
-                one.dropped = 2 * fitting < len(seen)
-                if fitting == len(seen):
-                    whole.add(one.rule.name)
+        """Drop the rules that most of the first values do not fit; of those that hardly any fits, a few values decide. Of a
+        short column these only: its other rules are tried on the whole of it in any case."""
+        texts = _first_texts(column)
+        for size in (FIRST_GLANCE, FIRST_LOOK) if len(column) > FIRST_LOOK else (FIRST_GLANCE,):
+            self._drop_hopeless(evidence, texts[:size])
+
+    def _drop_hopeless(self, evidence: Evidence, values: Sequence[str]) -> None:
+        initials = {value[:1] for value in values}
+        marks = {mark for mark in MARKS if any(mark in value for value in values)}
+        whole = set[str]()
+        typed = [value for value in values if value not in self._tokens]
+        for one in evidence.open:
+            seen = values if one.rule.family == "boolean" else typed
+            if whole.intersection(one.rule.within):
+                fitting = len(seen)
+            else:
+                fitting = one.rule.fitting(seen) if one.rule.may_fit(initials, marks) else 0
+            one.dropped = 2 * fitting < len(seen)
+            if fitting == len(seen):
+                whole.add(one.rule.name)
 
     def _ask(self, frame: pl.DataFrame) -> dict[int, "Answer"]:
         """For every column with open candidates: how many cells fit each of its leading rules, how long its longest
@@ -178,10 +187,22 @@ class Inference:
         texts = [text for text in column.to_list() if text is not None]
         marked = compiled(_CLOCK_MARKS).search
         return Answer(
-            longest=max((len(text.encode()) for text in texts), default=0),
+            longest=_longest(texts),
             marked=any(marked(text) for text in texts) if _clocks(evidence) else None,
             fits={one.rule.name: one.rule.fitting(texts) for one in leading(evidence.open)},
         )
+
+
+def _first_texts(column: pl.Series) -> list[str]:
+    if len(column) > FEW_ROWS:
+        column = column.drop_nulls().head(FIRST_LOOK)
+    return [text for text in column.to_list() if text is not None][:FIRST_LOOK]
+
+
+def _longest(texts: Sequence[str]) -> int:
+    """Bytes."""
+    lengths = map(len, texts) if all(map(str.isascii, texts)) else (len(text.encode()) for text in texts)
+    return max(lengths, default=0)
 
 
 def _clocks(evidence: Evidence) -> bool:

@@ -19,6 +19,7 @@ from consumer.push.convert_few import texts_of
 from consumer.push.many_values import Many, see, weighed
 from consumer.push.profile import Profile
 from consumer.push.table import Column
+from consumer.push.values import FEW_ROWS
 
 logger = logging.getLogger(__name__)
 
@@ -47,26 +48,22 @@ class Profiler:
             return
         try:
             for position, column in enumerate(frame.get_columns()):
-                if self._counts[position] is not None and column.head(2 * EXACT_VALUES).n_unique() > EXACT_VALUES:
+                if self._counts[position] is not None and _has_many(column):
                     self._give_up(position, position in numeric)
             see(self._many, frame, cells, numeric)
-            for position, column in enumerate(cells.columns):
-                self._count(position, column, position in numeric)
+            for position, column in enumerate(frame.get_columns()):
+                self._count(position, column, cells.column(position), position in numeric)
         except (pl.exceptions.PolarsError, pa.ArrowException, ArithmeticError, ValueError):
             logger.warning("no column profile of this file", exc_info=True)
             self._broken = True
 
-    def _count(self, position: int, column: pa.Array, numeric: bool) -> None:
+    def _count(self, position: int, column: pl.Series, cells: pa.Array, numeric: bool) -> None:
         """Count values one by one where they are few."""
         counts = self._counts[position]
-        if counts is None:
-            return
-        values, numbers = column.value_counts().flatten()  # twice as fast as Polars'
-        for value, times in zip(values.to_pylist(), numbers.to_pylist(), strict=True):
-            if value is not None:
-                counts[value] += times
-        if len(counts) > EXACT_VALUES:
-            self._give_up(position, numeric)
+        if counts is not None:
+            counts.update(_times(column, cells))
+            if len(counts) > EXACT_VALUES:
+                self._give_up(position, numeric)
 
     def _give_up(self, position: int, numeric: bool) -> None:
         """From now on this column has many values; what was counted is carried over."""
@@ -87,6 +84,22 @@ class Profiler:
             logger.warning("no profile of the column %s", column.name, exc_info=True)
             return column
         return replace(column, profile=profile)
+
+
+def _times(column: pl.Series, cells: pa.Array) -> Mapping[str, int]:
+    """How often each value of one column, given in both forms, is there."""
+    if len(column) <= FEW_ROWS:
+        times = dict(Counter(column.to_list()))
+    else:
+        values, numbers = cells.value_counts().flatten()  # twice as fast as Polars'
+        times = dict(zip(values.to_pylist(), numbers.to_pylist(), strict=True))
+    times.pop(None, None)
+    return times
+
+
+def _has_many(column: pl.Series) -> bool:
+    """Whether the first values tell at once that they are too many to be counted one by one."""
+    return len(column) > EXACT_VALUES and column.head(2 * EXACT_VALUES).n_unique() > EXACT_VALUES
 
 
 def _of_many(many: Many, column: Column) -> Profile:

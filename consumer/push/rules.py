@@ -6,7 +6,7 @@ are checked against the calendar by the expression itself: 29 February matches i
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from itertools import permutations
@@ -71,14 +71,27 @@ class Rule:
         """What each of its texts has in it."""
         return self.layout.separator if self.layout else ":" if self.family == "time" else ""
 
+    def may_fit(self, initials: Collection[str], marks: Collection[str]) -> bool:
+        """Whether any text can fit it that begins with one of *initials* and has none of MARKS but these *marks* in it."""
+        return (self.holds in marks or not self.holds) and (self.begins is None or not self.begins.isdisjoint(initials))
+
     def fits(self, text: str) -> bool:
         """For single values; many go through Polars (values.py)."""
         return self.matcher.fullmatch(text) is not None and (self.family != "number" or few_digits(text))
 
-    def fitting(self, texts: Iterable[str]) -> int:
+    def fitting(self, texts: Sequence[str]) -> int:
         """How many of *texts* fit."""
-        begins, holds, fits = self.begins, self.holds, self.fits
-        return sum(1 for one in texts if (begins is None or one[:1] in begins) and holds in one and fits(one))
+        fit = list(filter(self.matcher.fullmatch, self._likely(texts)))
+        if self.family == "number" and max(map(len, fit), default=0) > MOST_DIGITS:
+            return sum(map(few_digits, fit))
+        return len(fit)
+
+    def _likely(self, texts: Sequence[str]) -> Sequence[str]:
+        """Those that a look at their first character and for a mark does not rule out."""
+        begins, holds = self.begins, self.holds
+        if begins is not None:
+            texts = [one for one in texts if one[:1] in begins]
+        return [one for one in texts if holds in one] if holds else texts
 
 
 @lru_cache(maxsize=128)
@@ -224,6 +237,9 @@ RULES: tuple[Rule, ...] = (
     Rule("time", "time", "time", TIME, "times"),
 )
 
+#: What texts of one rule or another have in them.
+MARKS = frozenset(rule.holds for rule in RULES if rule.holds)
+
 
 def forced_rule(rich: str) -> Rule | None:
     """The rule that values of a forced type must fit; None for text, which everything is. Not for decimal, date and
@@ -248,11 +264,12 @@ _ORDERS = {"".join(order) for order in permutations("ymd")}
 
 def layout_of_format(text: str) -> Layout:
     """The layout that a *date_format* describes. Raises ValueError for what is none."""
-    directives = re.findall("%.?", text)
+    directives = [one for one in re.findall("%.?", text) if one != "%%"]
     order = "".join(_DATE_DIRECTIVES.get(one, "") for one in directives)
-    if not all(one in _DATE_DIRECTIVES or one in _CLOCK_DIRECTIVES for one in directives) or order not in _ORDERS:
+    understood = all(one in _DATE_DIRECTIVES or one in _CLOCK_DIRECTIVES for one in directives)
+    if not understood or order not in _ORDERS or len(set(directives)) < len(directives):
         known = " ".join([*_DATE_DIRECTIVES, *_CLOCK_DIRECTIVES])
-        raise ValueError(f"a date format with year, month and day once each, such as %d.%m.%Y (known: {known})")
+        raise ValueError(f"a date format with year, month and day, and nothing twice, such as %d.%m.%Y (known: {known})")
     if ("%I" in directives) != ("%p" in directives) or ("%H" in directives and "%I" in directives):
         raise ValueError("a date format with either %H, or both %I and %p")
     return Layout(

@@ -6,14 +6,14 @@ from dataclasses import replace
 import polars as pl
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from consumer.push.chunks import record_texts
 from consumer.push.convert import converted
 from consumer.push.convert_few import texts_of
 from consumer.push.layouts import Layout
-from consumer.push.rules import RULES, Rule, rule_of_format
+from consumer.push.rules import MARKS, RULES, Rule, rule_of_format
 from consumer.push.table import Column
 from consumer.push.values import FEW_ROWS, Few, Many, matches
 
@@ -34,7 +34,7 @@ def _seen(layout: Layout) -> Layout:
 
 
 def kinds(rule: Rule) -> list[str]:
-    return {"date": ["timestamp", "date", "text"], "timestamp": ["timestamp"], "boolean": ["boolean"]}.get(
+    return {"date": ["timestamp", "date", "text"], "timestamp": ["timestamp", "date"], "boolean": ["boolean"]}.get(
         rule.rich, ["numeric"]
     )
 
@@ -43,6 +43,11 @@ def kinds(rule: Rule) -> list[str]:
 def test_both_ways_give_the_same_texts(rule: Rule, ckan: str) -> None:
     column = column_of(rule, ckan)
 
+    usual = [
+        one for one in ("2024-02-29 23:59:59", "2024-02-29T00:00:00", "-12.50", "0", "NA") if rule.fits(one) or one == "NA"
+    ]
+
+    @example(usual)
     @given(
         st.lists(st.one_of(st.from_regex(rule.pattern, fullmatch=True), st.sampled_from(["NA", "-999"]), st.none()), max_size=8)
     )
@@ -57,6 +62,7 @@ def test_a_text_that_fits_a_rule_begins_and_holds_what_the_rule_says(rule: Rule)
     @given(st.from_regex(rule.pattern, fullmatch=True))
     def fits(text: str) -> None:
         assert rule.fitting([text]) == rule.fits(text)
+        assert rule.may_fit({text[:1]}, MARKS.intersection(text))
 
     fits()
 

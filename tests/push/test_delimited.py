@@ -148,5 +148,13 @@ def test_profile_tells_what_the_values_look_like(tmp_path: Path) -> None:
     assert word.frequent == (("north", 20_000), ("south", 10_000))
 
 
+@pytest.mark.parametrize("rounds", [64, 65])  # few rows are counted in Python, more by Arrow
+def test_few_rows_have_the_same_profile_as_many(tmp_path: Path, rounds: int) -> None:
+    text = b"n,w\n" + rounds * b"5,a\n6,\n7,b\n8,a\n"
+    profile = table_of(written(tmp_path, text)).columns[1].profile
+    assert profile is not None and profile.distinct == 2
+    assert profile.frequent == (("a", 2 * rounds), ("b", rounds))
+
+
 def test_profile_can_be_left_out(tmp_path: Path) -> None:
     assert table_of(written(tmp_path, b"a,b\n1,2\n"), profile=False).columns[0].profile is None

@@ -137,6 +137,20 @@ def test_date_format_knows_the_calendar() -> None:
     assert not rule.fits("29.02.23 7:00")
 
 
+@pytest.mark.parametrize("date_format", ["%d.%m", "%d.%m.%Y %Y", "%H:%M %H %d.%m.%Y", "%d.%m.%Y %", "%d.%m.%Q"])
+def test_a_date_format_that_names_a_part_twice_or_not_at_all_is_none(date_format: str) -> None:
+    with pytest.raises(ValueError, match="nothing twice"):
+        rule_of_format(date_format)
+
+
+@pytest.mark.parametrize("rows", [17, 19, 60, 128, 129, 256, 257])
+def test_what_half_of_the_first_values_are_decides_no_type(tmp_path: Path, rows: int) -> None:
+    values = [f"{number}" if number % 2 else f"2024-01-{number % 27 + 1:02d}" for number in range(rows)]
+    facts = became(file_of(tmp_path, *values))
+    assert types(facts)["v"] == "text"
+    assert [row[1] for row in facts["data"]] == values
+
+
 def test_forced_type_rejects_the_rows_that_do_not_fit(tmp_path: Path) -> None:
     path = file_of(tmp_path, "31/12/2024", "soon", "01/02/2024", "NA")
     facts = became(path, types={"v": "timestamp"}, max_rejects=1)

@@ -16,6 +16,7 @@ import pyarrow as pa
 from consumer.push.options import Options
 from consumer.push.readers.encoding import find_encoding
 from schemas.errors import FileError
+from schemas.json_text import DIGITS_AS_ZEROS
 
 COPY_CHARACTERS = 1024**2
 
@@ -54,7 +55,6 @@ _FLOAT_DIGITS = 17
 #: orjson turns integers of more than 64 bits and long decimals into floats; these are then parsed the exact, slow way.
 _LONG_NUMBER = re.compile(rb"0{20}|(?=[0.]{19})0+\.0")
 _MAYBE_LONG = b"0" * (_FLOAT_DIGITS + 1)
-_DIGITS_TO_ZERO = bytes.maketrans(b"123456789", b"000000000")
 
 
 def parsed(data: bytes) -> Any:
@@ -70,9 +70,9 @@ def parsed(data: bytes) -> Any:
 
 def _has_long_number(data: bytes) -> bool:
     """Of more than 19 digits, or with a point and more than _FLOAT_DIGITS; strings may look so, too."""
-    if _MAYBE_LONG not in data.translate(_DIGITS_TO_ZERO, b"."):
+    if _MAYBE_LONG not in data.translate(DIGITS_AS_ZEROS, b"."):
         return False
-    return _LONG_NUMBER.search(data.translate(_DIGITS_TO_ZERO)) is not None
+    return _LONG_NUMBER.search(data.translate(DIGITS_AS_ZEROS)) is not None
 
 
 def _exact(text: str) -> float | Decimal:
