@@ -125,7 +125,8 @@ class Ckan:
     def shown_count(self, resource_id: str) -> int:
         """Rows of the table as CKAN tells everybody. From 2.12 on it keeps the number until a call drops it, and asking
         makes it keep one: so never ask between two calls that write."""
-        return _number(self.call("datastore_search", {"resource_id": resource_id, "limit": 0}), "total")
+        asked = {"resource_id": resource_id, "limit": 0, "fields": ["_id"]}  # all columns would be described, too
+        return _number(self.call("datastore_search", asked), "total")
 
     def forget_count(self, resource_id: str) -> None:
         """Drops the kept number. CKAN does not do that itself where `calculate_record_count` is true (seen in 2.12)."""
