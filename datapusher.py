@@ -4,6 +4,7 @@ Commands import what they need when they run: `datapusher --help` must not wait 
 """
 
 import json
+import logging
 import os
 import signal
 import sys
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from schemas.collector import collect_rarely
-from schemas.errors import BadSetting, DataPusherError
+from schemas.errors import BadSetting, DataPusherError, StoreUnavailable
 from schemas.kept_secret import kept_secret
 from schemas.logs import start_logging
 from schemas.messages import State
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from consumer.job import JobFunction
     from publisher.bus import Bus
     from publisher.watch import Watch
+
+logger = logging.getLogger("datapusher")
 
 VERSION = files("schemas").joinpath("VERSION").read_text().strip()
 #: CKAN's `pending` is queued, running or retrying; its `error` every end but complete.
@@ -170,6 +173,9 @@ def _serve(here: Installation, *, gateway: bool = False, worker: bool = False, r
     stop, failed = threading.Event(), list[BaseException]()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    _await_store(here, stop)
+    if stop.is_set():
+        return
     chosen = ((_run_recorder, recorder), (_run_worker, worker), (_run_gateway, gateway))
     threads = [_start(role, here, stop, failed) for role, wanted in chosen if wanted]
     while not stop.wait(1.0):
@@ -179,6 +185,20 @@ def _serve(here: Installation, *, gateway: bool = False, worker: bool = False, r
     watch.tracer.close()
     if failed:
         raise failed[0]
+
+
+def _await_store(here: Installation, stop: threading.Event) -> None:
+    """Until the store is open or *stop* is set: a role waits for a store that is away at its start as it does later on."""
+    from publisher.backoff import delays
+
+    for pause_s in delays():
+        try:
+            _ = here.engine
+            return
+        except StoreUnavailable as error:
+            logger.warning("cannot start without the store, trying again in %.1f s: %s", pause_s, error.message)
+        if stop.wait(pause_s):
+            return
 
 
 Role = Callable[[Installation, threading.Event], None]

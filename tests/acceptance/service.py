@@ -40,10 +40,14 @@ class Service:
 
     def start(self, *roles: str) -> list["subprocess.Popen[bytes]"]:
         """Processes `datapusher <role>`, one each; returns when a gateway among them listens."""
-        started = [self._start(role) for role in roles]
+        started = self.spawn(*roles)
         if {"gateway", "up"} & set(roles):
             wait_until(self.answers, "the gateway listens", on_failure=self.logs)
         return started
+
+    def spawn(self, *roles: str) -> list["subprocess.Popen[bytes]"]:
+        """As `start`, and waits for none."""
+        return [self._start(role) for role in roles]
 
     def _start(self, role: str) -> "subprocess.Popen[bytes]":
         log = (self.folder / f"{role}-{len(self.processes)}.log").open("wb")

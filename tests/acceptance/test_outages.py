@@ -8,7 +8,7 @@ from urllib.parse import urlsplit, urlunsplit
 import pytest
 
 from sandbox.server import Sandbox
-from tests.acceptance.service import Service, wait_until
+from tests.acceptance.service import Service, free_port, wait_until
 from tests.tcp_proxy import TcpProxy
 
 CSV = b"id,name\n1,Ada\n"
@@ -72,3 +72,34 @@ def test_with_the_store_away_the_answer_is_503_within_2_seconds(
         wait_until(lambda: service.post(job).status_code == 200, "jobs are accepted again once the store is back")
     finally:
         service.stop()
+
+
+@pytest.mark.parametrize("role", ["gateway", "worker", "recorder"])
+def test_a_role_waits_for_a_store_that_is_away_at_its_start(
+    tmp_path: Path, on_rabbitmq: Mapping[str, str], through: Through, role: str
+) -> None:
+    proxy, url = through(on_rabbitmq["DATAPUSHER_SQLALCHEMY_DATABASE_URI"])
+    service = Service(tmp_path, {**on_rabbitmq, "DATAPUSHER_SQLALCHEMY_DATABASE_URI": url})
+    others = {"gateway", "worker", "recorder"} - {role}
+    try:
+        proxy.cut()
+        [waiting] = service.spawn(role)
+        wait_until(lambda: "cannot start without the store" in service.logs(), "it says so", on_failure=service.logs)
+        proxy.heal()
+        service.start(*others)
+        wait_until(service.ready, "all is there", on_failure=service.logs)
+        answer = service.post({"job_type": "push_to_datastore", "api_key": "k", "metadata": {}})
+
+        assert service.ended(answer.json()["job_id"])["state"] == "error"  # it names no resource
+        assert waiting.poll() is None
+    finally:
+        service.stop()
+
+
+def test_a_role_that_waits_for_its_store_can_be_stopped(tmp_path: Path) -> None:
+    nowhere = f"postgresql://127.0.0.1:{free_port()}/nowhere"
+    service = Service(tmp_path, {"DATAPUSHER_SQLALCHEMY_DATABASE_URI": nowhere, "DATAPUSHER_BROKER_URL": "amqp://127.0.0.1:1"})
+    [waiting] = service.spawn("recorder")
+    wait_until(lambda: "cannot start without the store" in service.logs(), "it says so", on_failure=service.logs)
+    waiting.terminate()
+    assert waiting.wait(10) == 0

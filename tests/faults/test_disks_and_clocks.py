@@ -27,8 +27,11 @@ def test_a_locked_sqlite_file_refuses_in_time_and_loses_nothing(install: Install
     with sqlite3.connect(path, isolation_level=None, timeout=20) as locker:
         locker.execute("BEGIN IMMEDIATE")
         refused = ledger.service.post(ledger.ckan.job_for(ledger.entries[0].resource_id))
+        [late] = ledger.service.spawn("recorder")
         # Longer than the 10 s that a writer waits for the lock.
         wait_until(lambda: "again in" in ledger.service.logs(), "somebody gives up", 60,
+                   on_failure=ledger.service.logs)  # fmt: skip
+        wait_until(lambda: "cannot start without the store" in ledger.service.logs(), "so does who just starts", 60,
                    on_failure=ledger.service.logs)  # fmt: skip
         locker.execute("ROLLBACK")
     locker.close()
@@ -39,6 +42,7 @@ def test_a_locked_sqlite_file_refuses_in_time_and_loses_nothing(install: Install
     assert refused.elapsed.total_seconds() < 2.5
     account = ledger.settle()
     assert account.clean, f"{vars(account)}\n{ledger.service.logs()}"
+    assert late.poll() is None
 
 
 @pytest.fixture
