@@ -150,6 +150,12 @@ def own_database(server: str) -> Iterator[str]:
         execute(server, f"DROP DATABASE {name} WITH (FORCE)")
 
 
+def _turned(ways: list[str], number: int) -> list[str]:
+    """Each round begins with another one: the first is timed when nothing is warm."""
+    first = number % len(ways) if ways else 0
+    return ways[first:] + ways[:first]
+
+
 def execute(url: str, statement: str) -> float:
     """The number that a query gives, 0.0 of other statements."""
     connection = psycopg2.connect(url)
@@ -174,7 +180,7 @@ def main() -> None:
     ways = [way for way in arguments.ways.split(",") if way]
     with own_database(arguments.database) as url:
         path = file_of(arguments.rows)
-        rounds = [{way: timed(way, path, url) for way in ways} for _ in range(arguments.times)]
+        rounds = [{way: timed(way, path, url) for way in _turned(ways, number)} for number in range(arguments.times)]
         figures = compared(rounds)
         if arguments.growth:
             figures |= growth(url, max(arguments.times, 3))
