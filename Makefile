@@ -3,10 +3,12 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Named one by one; none at all is a failure, too: then it was no single test that failed.
+AGAIN := -vv --last-failed --last-failed-no-failures none
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 help: ## what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/run.done ## load a real file through the whole service, embedded, and print its table
 	@$(BIN)/datapusher demo
@@ -23,8 +25,11 @@ test-ckan: $(VENV)/dev.done ## a real CKAN, installed from PyPI, in front of the
 test-faults: $(VENV)/dev.done ## kills, outages and lies: what was accepted ends, once (FAULTS_OUTAGE_S=60 for long outages)
 	@FAULTS_BOOK=docs/faults-last-run.md $(BIN)/python -m pytest -m faults tests/faults
 
-test-faults-again: $(VENV)/dev.done ## those of the last run that failed
-	@$(BIN)/python -m pytest -m faults --last-failed --last-failed-no-failures none tests/faults
+test-again: $(VENV)/dev.done ## those of `make test` or `make test-faults` that failed last
+	@$(BIN)/python -m pytest -m '' $(AGAIN)
+
+test-ckan-again: $(VENV)/dev.done ## those of `make test-ckan` that failed last
+	@$(BIN)/python -m tests.ckan $(AGAIN) tests/contract tests/ckan
 
 soak: $(VENV)/dev.done ## load and kills for 10 minutes, then the ledger (SOAK="--minutes 60 --jobs 50000 --broker embedded")
 	@$(BIN)/python -m tests.faults.soak $(SOAK)
