@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
+from schemas.collector import collect_rarely
 from tests.services import Missing, PrivateBroker, Vhost, postgresql, rabbitmq
 
 #: What was missing, and how to get it; told at the end of the run.
@@ -22,6 +23,11 @@ def pytest_configure(config: pytest.Config) -> None:
     # How long an example takes says nothing on a busy machine. With CI set Hypothesis tries the same ones each time.
     settings.register_profile("unhurried", settings.get_profile(settings.get_current_profile_name()), deadline=None)
     settings.load_profile("unhurried")
+
+
+def pytest_collection_finish() -> None:
+    """As the service's processes do: what the collector of garbage looks at stands still, and so do gateways under test."""
+    collect_rarely()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

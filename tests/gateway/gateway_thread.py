@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any
 
 import requests
-from aiohttp import web
+from aiohttp import web, web_app
 from sqlalchemy import Engine
 
 from gateway import queries
@@ -71,6 +71,14 @@ def _nothing(topology: Topology) -> Message:
     return Message(exchange=topology.names.events, routing_key="nothing", body=b"{}", message_id="nothing")
 
 
+def _forget_applications() -> None:
+    """aiohttp keeps the last 1,024 applications that were asked. Of so many gateways Python's collector would look through
+    millions of objects, and the gateway under test would stand still meanwhile for as long as its answers may take."""
+    kept = getattr(web_app, "_cached_build_middleware", None)
+    if kept is not None:
+        kept.cache_clear()
+
+
 class GatewayThread:
     """Usable as a context; `url` has no slash at its end. Job types that are not in *queues* have none on the bus."""
 
@@ -103,6 +111,7 @@ class GatewayThread:
         self._thread.join()
         self._loop.close()
         self.bus.close()
+        _forget_applications()
 
     def stop(self) -> None:
         """As SIGTERM does it; may be called again."""
