@@ -15,11 +15,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, func, insert, inspect, select, text, update
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import InterfaceError, InternalError, InvalidatePoolError, OperationalError
+from sqlalchemy.exc import DatabaseError, InterfaceError, InternalError, InvalidatePoolError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
-from schemas.errors import BadSetting, StoreUnavailable
+from schemas.addresses import store_address
+from schemas.errors import BadSetting, DataPusherError, StoreUnavailable
 from schemas.old_store import move_away
 from schemas.tables import metadata, schema_version
 from schemas.turns import CHECKPOINT_PAGES, turn_at
@@ -44,6 +45,8 @@ POOL_SIZE = 10
 #: A connection that was used so recently is not checked before it is used again: that would be a round trip for each use.
 TRUSTED_S = 1.0
 USED_AT = "used at"
+#: PostgreSQL's code of it (https://www.postgresql.org/docs/current/errcodes-appendix.html).
+INSUFFICIENT_PRIVILEGE = "42501"
 #: No transaction of ours does anything but statements, for milliseconds. One of a process that has vanished (its host lost the
 #: network or its power, and nobody told PostgreSQL) would keep its rows locked until TCP gives up on it, in two hours.
 IDLE_S = 20.0
@@ -59,12 +62,16 @@ def store_url(url: str, data_dir: str) -> str:
 def open_store(url: str, *, pool_size: int = POOL_SIZE) -> Engine:
     """An engine for *url*, with every table there and up to date. On PostgreSQL it keeps up to *pool_size* connections.
 
-    Raises: StoreUnavailable where the database cannot be reached, BadSetting where the URL cannot be used or the tables
-    belong to a newer Data Pusher.
+    Raises: StoreUnavailable where the database cannot be reached, BadSetting where the URL or its database cannot be used or
+    the tables belong to a newer Data Pusher.
     """
     engine = _sqlite_engine(url) if url.startswith("sqlite") else _postgresql_engine(url, pool_size)
-    with unavailable_store_said():
-        _bring_up_to_date(engine)
+    try:
+        with _refusal_said(engine), unavailable_store_said():
+            _bring_up_to_date(engine)
+    except DataPusherError:
+        engine.dispose()  # whoever tries again opens another one
+        raise
     return engine
 
 
@@ -77,6 +84,18 @@ def unavailable_store_said() -> Iterator[None]:
         raise StoreUnavailable("The store is overloaded: no connection is free.") from error
     except (OperationalError, InterfaceError, InternalError) as error:
         raise StoreUnavailable(f"The store did not answer: {str(error.orig).strip()}") from error
+
+
+@contextmanager
+def _refusal_said(engine: Engine) -> Iterator[None]:
+    """Turns a database that answers, but not to us, or is none, into BadSetting."""
+    try:
+        yield
+    except DatabaseError as error:
+        why = str(error.orig).splitlines()[0]
+        if getattr(error.orig, "pgcode", "") == INSUFFICIENT_PRIVILEGE:
+            why += "; its user must own our tables, or be allowed to create them (GRANT CREATE ON SCHEMA … TO …)"
+        raise BadSetting("DATAPUSHER_SQLALCHEMY_DATABASE_URI", f"cannot use {store_address(engine)}: {why}") from error
 
 
 def _sqlite_engine(url: str) -> Engine:

@@ -142,10 +142,10 @@ def test_a_renewal_that_is_cut_off_leaves_the_claim_to_others(database_url: str,
     def cut_off(*_about: object) -> bool:
         with writing(engine) as connection:  # another worker's
             connection.execute(select(table).where(table.c.job_id == claim.job_id).with_for_update(nowait=True))
-        raise StoreUnavailable("The store did not answer.")
+        raise StoreUnavailable("Cut off here.")
 
     monkeypatch.setattr("consumer.claims._is_cancelled", cut_off)
-    with pytest.raises(StoreUnavailable, match="did not answer"):
+    with pytest.raises(StoreUnavailable, match="Cut off here"):
         claims.renew(claim)
     engine.dispose()
 

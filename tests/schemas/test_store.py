@@ -3,11 +3,13 @@
 import re
 from pathlib import Path
 
+import psutil
 import pytest
 from sqlalchemy import Connection, Engine, create_engine, insert, inspect, select, text
 
 from schemas import store
 from schemas.errors import BadSetting, StoreUnavailable
+from schemas.messages import new_id
 from schemas.store import MIGRATIONS, VERSION, open_store, reading, reading_alone, store_now, store_url, writing, writing_alone
 from schemas.tables import cancellations, workers
 
@@ -41,13 +43,34 @@ def test_an_older_store_gets_what_it_lacks(tmp_path: Path) -> None:
 
 
 def test_a_newer_store_is_left_alone(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/store.db"
-    engine = open_store(url)
+    path = tmp_path / "store.db"
+    engine = open_store(f"sqlite:///{path}")
     with writing(engine) as connection:
         connection.execute(text(f"UPDATE schema_version SET version = {VERSION + 1}"))
     engine.dispose()
     with pytest.raises(BadSetting, match="newer than"):
-        open_store(url)
+        open_store(f"sqlite:///{path}")
+    assert str(path) not in [file.path for file in psutil.Process().open_files()]
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    path.write_bytes(b"no database " * 100)
+    with pytest.raises(BadSetting, match=f"{path}: file is not a database"):
+        open_store(f"sqlite:///{path}")
+
+
+def test_a_database_in_which_we_may_not_create_tables_is_refused_with_advice(database_url: str) -> None:
+    name = f"weak_{new_id()[:8]}"
+    weak = f"{database_url}?options=-crole%3D{name}%20-csearch_path%3D{name}"
+    engine = open_store(store_url(database_url, ""))
+    with writing(engine) as connection:
+        connection.execute(text(f"CREATE ROLE {name}; CREATE SCHEMA {name}; GRANT USAGE ON SCHEMA {name} TO {name}"))
+    with pytest.raises(BadSetting, match=r"permission denied for schema .*GRANT CREATE"):
+        open_store(store_url(weak, ""))
+    with writing(engine) as connection:
+        connection.execute(text(f"DROP SCHEMA {name}; DROP ROLE {name}"))
+    engine.dispose()
 
 
 def test_connections_that_died_while_idle_are_replaced_unnoticed(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,12 +108,14 @@ def test_a_transaction_that_nobody_goes_on_with_is_ended_and_others_get_its_rows
     monkeypatch.setattr(store, "IDLE_S", 0.3)
     vanished, other = (open_store(store_url(database_url, "")) for _ in range(2))
     row = text("UPDATE schema_version SET version = version")
+    changed = 0
     with pytest.raises(StoreUnavailable), writing(vanished) as connection:
         connection.execute(row)
         with writing(other) as waiting:  # for the row, until PostgreSQL has ended the other transaction
             waiting.execute(text("SET LOCAL lock_timeout = '20s'"))
-            waiting.execute(row)
+            changed = waiting.execute(row).rowcount
         connection.execute(row)
+    assert changed == 1
     with writing(vanished) as connection:
         connection.execute(row)
     vanished.dispose()
