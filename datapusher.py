@@ -173,11 +173,10 @@ def _serve(here: Installation, *, gateway: bool = False, worker: bool = False, r
     stop, failed = threading.Event(), list[BaseException]()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    _check(here, listens=gateway)
     _await_store(here, stop)
-    if stop.is_set():
-        return
     chosen = ((_run_recorder, recorder), (_run_worker, worker), (_run_gateway, gateway))
-    threads = [_start(role, here, stop, failed) for role, wanted in chosen if wanted]
+    threads = [_start(role, here, stop, failed) for role, wanted in chosen if wanted and not stop.is_set()]
     while not stop.wait(1.0):
         pass
     for thread in threads:
@@ -187,13 +186,22 @@ def _serve(here: Installation, *, gateway: bool = False, worker: bool = False, r
         raise failed[0]
 
 
+def _check(here: Installation, *, listens: bool) -> None:
+    """What cannot be right whatever the store says is said before anybody waits for the store. Raises: BadSetting."""
+    import asyncio
+
+    _ = here.jobs
+    if listens:
+        asyncio.run(_free(here.settings.host, here.settings.port))
+
+
 def _await_store(here: Installation, stop: threading.Event) -> None:
     """Until the store is open or *stop* is set: a role waits for a store that is away at its start as it does later on."""
     from publisher.backoff import delays
 
     for pause_s in delays():
         try:
-            _ = here.engine
+            _ = here.engine  # kept once it is open; an error is not
             return
         except StoreUnavailable as error:
             logger.warning("cannot start without the store, trying again in %.1f s: %s", pause_s, error.message)

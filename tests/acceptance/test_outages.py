@@ -1,5 +1,6 @@
 """The broker or the store away: what is accepted is kept, what is not is refused in time."""
 
+import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -99,7 +100,22 @@ def test_a_role_waits_for_a_store_that_is_away_at_its_start(
 def test_a_role_that_waits_for_its_store_can_be_stopped(tmp_path: Path) -> None:
     nowhere = f"postgresql://127.0.0.1:{free_port()}/nowhere"
     service = Service(tmp_path, {"DATAPUSHER_SQLALCHEMY_DATABASE_URI": nowhere, "DATAPUSHER_BROKER_URL": "amqp://127.0.0.1:1"})
-    [waiting] = service.spawn("recorder")
-    wait_until(lambda: "cannot start without the store" in service.logs(), "it says so", on_failure=service.logs)
-    waiting.terminate()
-    assert waiting.wait(10) == 0
+    try:
+        [waiting] = service.spawn("recorder")
+        wait_until(lambda: "cannot start without the store" in service.logs(), "it says so", on_failure=service.logs)
+        waiting.terminate()
+        assert waiting.wait(10) == 0
+    finally:
+        service.stop()
+
+
+def test_a_setting_that_cannot_be_used_is_said_though_the_store_is_away(tmp_path: Path) -> None:
+    nowhere = f"postgresql://127.0.0.1:{free_port()}/nowhere"
+    service = Service(tmp_path, {"DATAPUSHER_SQLALCHEMY_DATABASE_URI": nowhere, "DATAPUSHER_BROKER_URL": "amqp://127.0.0.1:1"})
+    with socket.create_server(("127.0.0.1", service.port)):
+        try:
+            [gateway] = service.spawn("gateway")
+            assert gateway.wait(30) == 2
+        finally:
+            service.stop()
+    assert "DATAPUSHER_PORT: cannot listen" in service.logs()
