@@ -168,8 +168,8 @@ def _waiting_for_locks(engine: Engine) -> int:
 
 
 def _transactions(engine: Engine) -> int:
-    others = "datname = current_database() AND pid <> pg_backend_pid()"
-    return _value(engine, f"SELECT count(*) FROM pg_stat_activity WHERE state <> 'idle' AND {others}")
+    others = "datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
+    return _value(engine, f"SELECT count(*) FROM pg_stat_activity WHERE xact_start IS NOT NULL AND {others}")
 
 
 def _value(engine: Engine, query: str) -> int:
