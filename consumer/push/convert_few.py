@@ -16,7 +16,8 @@ from consumer.push.table import Column
 from consumer.push.values import FEW_ROWS
 
 _ODD = re.compile(r"[eE]|^-0*\.?0*\Z")
-#: Numbers and moments that are in canonical form, or all but the T, as most are.
+#: Most numbers and moments are in canonical form already, but for the T of a moment. That the day exists was seen before: a
+#: column has the layout because its values fit that layout's rule.
 _PLAIN = re.compile(r"-?[1-9][0-9]*(?:\.[0-9]+)?|0(?:\.[0-9]+)?")
 _ISO = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}")
 

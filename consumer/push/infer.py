@@ -140,8 +140,8 @@ class Inference:
         return {p for p, evidence in enumerate(self.evidence) if _may_be(evidence, "integer", "decimal")}
 
     def _first_look(self, evidence: Evidence, column: pl.Series) -> None:
-        """Drop the rules that most of the first values do not fit; of those that hardly any fits, a few values decide. Of a
-        short column these only: its other rules are tried on the whole of it in any case."""
+        """Drop the rules that most of the first values do not fit: first those that a few values refute, then the rest. A
+        short batch has the first look only, as what is left is tried on the whole of it in any case."""
         texts = _first_texts(column)
         for size in (FIRST_GLANCE, FIRST_LOOK) if len(column) > FIRST_LOOK else (FIRST_GLANCE,):
             self._drop_hopeless(evidence, texts[:size])
