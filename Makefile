@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Named one by one; none at all is a failure, too: then it was no single test that failed.
+# Named one by one; none at all is a failure, too.
 AGAIN := -vv --last-failed --last-failed-no-failures none
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
@@ -84,4 +84,4 @@ $(VENV)/tools.done: | $(VENV)/bin/python
 	@$(VENV)/tools/bin/python -m pip install --quiet --disable-pip-version-check uv pip-audit
 	@touch $@
 
-.PHONY: help demo run test test-ckan test-faults soak lint docs screenshots bench lock audit clean
+.PHONY: help demo run test test-ckan test-faults test-again test-ckan-again soak lint docs screenshots bench lock audit clean
