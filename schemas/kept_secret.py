@@ -4,16 +4,19 @@ import os
 import secrets
 from pathlib import Path
 
+from schemas.errors import BadSetting
+
 
 def kept_secret(path: Path) -> tuple[str, bool]:
     """The secret in the file, and whether it was made just now. The file is readable by its owner only.
 
     Several processes that start at once agree on one: the file appears whole, under its name, or not at all.
+    Raises: BadSetting where it can be neither read nor made.
     """
     try:
-        return path.read_text().strip(), False
-    except FileNotFoundError:
-        return _make(path)
+        return (path.read_text().strip(), False) if path.exists() else _make(path)
+    except OSError as error:
+        raise BadSetting("DATAPUSHER_DATA_DIR", f"cannot keep {path}: {error.strerror}") from error
 
 
 def _make(path: Path) -> tuple[str, bool]:

@@ -49,6 +49,13 @@ def test_a_bad_setting_ends_with_status_2_and_its_name(run: Run) -> None:
     assert "DATAPUSHER_SLOTS: 'many' is not a whole number" in result.output
 
 
+def test_a_data_folder_that_cannot_be_made_is_said(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    result = run("recorder", DATAPUSHER_DATA_DIR=str(tmp_path / "file" / "data"))
+    assert result.exit_code == 2
+    assert f"DATAPUSHER_DATA_DIR: cannot keep {tmp_path}/file/data/secret.key: Not a directory" in result.output
+
+
 def test_inspect_says_what_would_be_loaded(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "people.csv"
     file.write_bytes(MESSY)
