@@ -79,6 +79,7 @@ setup(
             "python-dateutil>=2.8",
             "schemathesis>=4.0",
             "setuptools>=70.1",
+            "trustme>=1.1",
             "pyyaml>=6",
         ],
         "otel": [

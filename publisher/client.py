@@ -16,14 +16,14 @@ from types import TracebackType
 from typing import Any
 
 from amqp.exceptions import AMQPError, MessageNacked
-from kombu.connection import Connection
 from kombu.exceptions import KombuError
 from kombu.messaging import Producer
 
 from publisher.ended import Ended, asked
 from publisher.endings import Endings
+from publisher.kombu_connection import checked, connection
 from publisher.refusals import in_our_words
-from schemas.errors import BadSetting, DataPusherError, InvalidMessage, Unroutable
+from schemas.errors import DataPusherError, InvalidMessage, Unroutable
 from schemas.messages import JOB_TYPE, SCHEMA_VERSION, Job, Json, dump, new_id
 from schemas.sealing import Sealer
 from schemas.topology import Names
@@ -59,7 +59,7 @@ class Publisher:
         seal_keys: Sequence[str] = (),
         waits: bool = False,
     ) -> None:
-        self._urls = _checked(urls)
+        self._urls, self._tls = checked(urls)
         self._connections, self._waits = connections, waits
         self._names = Names(prefix)
         self._connect()
@@ -72,9 +72,9 @@ class Publisher:
     def _connect(self) -> None:
         """Connections are made with the first job. Two processes on one would mix up its bytes, so each has its own."""
         options = {"confirm_publish": True}
-        connection: Any = Connection(self._urls, connect_timeout=CONNECT_S, transport_options=options)  # type: ignore[no-untyped-call]
-        self._pool = connection.Pool(limit=self._connections, close_after_fork=False)
-        self._endings = Endings(connection, self._names) if self._waits else None
+        pattern = connection(self._urls, self._tls, connect_timeout=CONNECT_S, transport_options=options)
+        self._pool = pattern.Pool(limit=self._connections, close_after_fork=False)
+        self._endings = Endings(pattern, self._names) if self._waits else None
 
     def __enter__(self) -> "Publisher":
         return self
@@ -205,14 +205,6 @@ class Publisher:
             yield
         except (AMQPError, MessageNacked, KombuError, OSError) as error:
             raise in_our_words(error, job.job_id, self._names) from error
-
-
-def _checked(urls: str) -> str:
-    """*urls* without white space and empty ones. Raises: BadSetting."""
-    each = [url.strip() for url in urls.split(";") if url.strip()]
-    if not each or not all(url.startswith(("amqp://", "amqps://")) for url in each):
-        raise BadSetting("url", "must be amqp://user:password@host:5672/vhost, several separated by ;")
-    return ";".join(each)
 
 
 def _in_each_child(method: "weakref.WeakMethod[Callable[[], None]]") -> None:

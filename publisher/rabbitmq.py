@@ -18,6 +18,7 @@ from typing import Any
 
 import pika
 from pika.adapters.asyncio_connection import AsyncioConnection
+from pika.adapters.utils.connection_workflow import AMQPConnectorException
 from pika.exceptions import AMQPError
 
 from publisher.backoff import FIRST_S, delays
@@ -27,6 +28,7 @@ from publisher.mailbox import LoopThread, Mailbox
 from publisher.rabbitmq_channel import Channel, ChannelOver, words
 from publisher.rabbitmq_consumers import Consumer, Watching, Working
 from publisher.routes import Routes
+from publisher.tls import divided
 from schemas.errors import BadSetting, BusError, NotPublished, Unroutable
 from schemas.topology import Topology
 
@@ -187,7 +189,7 @@ class RabbitBus:
                 for consumer in self._consumers:
                     self._begin_now(consumer)
                 return words(await asyncio.shield(lost))
-        except (AMQPError, ChannelOver, OSError) as error:
+        except (AMQPError, AMQPConnectorException, ChannelOver, OSError) as error:
             return words(error)
         except Exception as error:  # a bug, pika's or ours: the bus lives on
             logger.exception("the connection to %s has failed", _place(parameters))
@@ -405,7 +407,7 @@ class _Corked(AsyncioConnection):  # type: ignore[misc]  # pika has no types
 
 
 async def _open(parameters: Any, loop: asyncio.AbstractEventLoop) -> "tuple[_Corked, asyncio.Future[Exception]]":
-    """A connection, and the future that tells what closed it. Raises: AMQPError."""
+    """A connection, and the future that tells what closed it. Raises: AMQPError, AMQPConnectorException (of TLS)."""
     opened: asyncio.Future[Any] = loop.create_future()
     lost: asyncio.Future[Exception] = loop.create_future()
     connection = _Corked(
@@ -433,12 +435,15 @@ def _hush_pika() -> None:
 
 
 def _parameters(url: str, name: str) -> Any:
+    plain, tls = divided(url, "DATAPUSHER_BROKER_URL")
     try:
-        parameters = pika.URLParameters(url)
+        parameters = pika.URLParameters(plain)
     except (ValueError, TypeError) as error:
         raise BadSetting(
             "DATAPUSHER_BROKER_URL", f"is not a URL such as amqp://user:password@host:5672/vhost: {error}"
         ) from None
+    if tls:
+        parameters.ssl_options = pika.SSLOptions(tls.context(), tls.server_name_indication or parameters.host)
     if parameters.heartbeat is None:
         parameters.heartbeat = HEARTBEAT_S
     parameters.connection_attempts = 1

@@ -50,8 +50,8 @@ class Settings:
     data_dir: str = setting("~/.datapusher", "Folder for the default store and the generated secret.", section="Store and bus")
     sqlalchemy_database_uri: str = setting("", "The store: `postgresql+psycopg2://…` or `sqlite:///…`; empty means "
                                            "`datapusher.db` in the data folder.", secret=True)  # fmt: skip
-    broker_url: str = setting("embedded:", "`embedded:` (a queue table in the store's SQLite file) or `amqp://…`, several "
-                              "separated by `;` for failover.", secret=True)  # fmt: skip
+    broker_url: str = setting("embedded:", "`embedded:` (a queue table in the store's SQLite file), `amqp://…`, or `amqps://…` "
+                              "with TLS; several separated by `;` for failover.", secret=True)  # fmt: skip
     vhost_prefix: str = setting("datapusher", "First part of every exchange's and queue's name, so that several "
                                 "installations can share a vhost.")  # fmt: skip
     management_url: str = setting("", "RabbitMQ's management API, such as `http://guest:guest@localhost:15672`; empty means "
@@ -252,7 +252,7 @@ def _parse_number(variable: str, kind: type, text: str) -> object:
 CHOICES = {
     "log_format": (r"text|json", "text or json"),
     "log_level": (r"(?i)debug|info|warning|error|critical", "DEBUG, INFO, WARNING, ERROR or CRITICAL"),
-    "broker_url": (r"embedded:|amqps?://.+", "embedded: or amqp://…"),
+    "broker_url": (r"embedded:|amqps?://.+", "embedded:, amqp://… or amqps://…"),
     "sqlalchemy_database_uri": (r"|(sqlite|postgresql)(\+\w+)?://.*", "postgresql+psycopg2://… or sqlite:///…"),
     "vhost_prefix": (r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*", "letters, digits, dots, - and _"),
     "url_prefix": (r"|(/[\w.~-]+)+/?", "a path such as /datapusher"),

@@ -23,6 +23,7 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 import psycopg2
 import requests
+import trustme
 from amqp.exceptions import AMQPError
 from kombu.connection import Connection
 
@@ -98,6 +99,11 @@ class PrivateBroker:
         self.url = f"amqp://guest:guest@127.0.0.1:{self.port}/%2F"
         self._management_port = free_port()
         self.management_url = f"http://guest:guest@127.0.0.1:{self._management_port}"
+        self.tls_port = free_port()
+        self.authority, self.certificate, self.key = (
+            self._folder / f"{name}.pem" for name in ("authority", "certificate", "key")
+        )
+        self._certify()
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> "PrivateBroker":
@@ -111,7 +117,15 @@ class PrivateBroker:
     def start(self) -> None:
         """Returns once it takes connections."""
         (self._folder / "plugins").write_text("[rabbitmq_management].")
-        (self._folder / "rabbitmq.conf").write_text(f"management.tcp.port = {self._management_port}\n")
+        (self._folder / "rabbitmq.conf").write_text(
+            f"management.tcp.port = {self._management_port}\n"
+            f"listeners.ssl.default = 127.0.0.1:{self.tls_port}\n"
+            f"ssl_options.cacertfile = {self.authority}\n"
+            f"ssl_options.certfile = {self.certificate}\n"
+            f"ssl_options.keyfile = {self.key}\n"
+            "ssl_options.verify = verify_peer\n"
+            "ssl_options.fail_if_no_peer_cert = false\n"
+        )
         with (self._folder / "output").open("ab") as output:
             self._process = subprocess.Popen(
                 [RABBITMQ_PROGRAM], env=self._environment(), stdout=output, stderr=output, start_new_session=True
@@ -132,9 +146,17 @@ class PrivateBroker:
         done = subprocess.run(command, env=self._environment(), check=True, capture_output=True, text=True)
         return done.stdout
 
+    def _certify(self) -> None:
+        """An authority of its own, and a certificate of it for localhost; the broker takes clients that have one, too."""
+        authority = trustme.CA()
+        certified = authority.issue_cert("localhost")
+        authority.cert_pem.write_to_path(self.authority)
+        certified.cert_chain_pems[0].write_to_path(self.certificate)
+        certified.private_key_pem.write_to_path(self.key)
+
     def _await(self) -> None:
         for _ in range(600):
-            if listens(self.port) and listens(self._management_port):
+            if listens(self.port) and listens(self.tls_port) and listens(self._management_port):
                 return
             if self._process and self._process.poll() is not None:
                 break

@@ -17,7 +17,7 @@ ALLOWED = {
 #: Libraries that one file owns.
 OWNED = {
     "pika": {"publisher/rabbitmq.py"},
-    "kombu": {"publisher/client.py", "publisher/endings.py"},
+    "kombu": {"publisher/client.py", "publisher/endings.py", "publisher/kombu_connection.py"},
     "xlrd": {"consumer/push/readers/xls.py"},
 }
 
