@@ -81,7 +81,7 @@ def _once(url: str, body: bytes, token: tuple[str, str] | None, settings: Settin
             body,
             headers=_headers(token, settings),
             timeout=settings.callback_timeout,
-            verify=settings.ssl_verify,
+            verify=settings.verify,
             allow_redirects=False,
             stream=True,
         ) as response:
@@ -124,7 +124,7 @@ def _shown(url: str) -> str:
 def _reason(error: Exception, settings: Settings) -> str:
     match error:
         case requests.exceptions.SSLError():
-            return "its TLS certificate is not valid"
+            return "its TLS certificate is not valid (DATAPUSHER_CA_BUNDLE names an authority of your own)"
         case requests.exceptions.Timeout():
             return f"no answer within {settings.callback_timeout:g} s (DATAPUSHER_CALLBACK_TIMEOUT)"
         case requests.exceptions.ConnectionError():

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+import ssl
 import threading
 import time
 import uuid
@@ -87,10 +88,12 @@ class Sandbox:
         port: int = 0,
         database: str = ":memory:",
         callback_base: str | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.token = token or f"sandbox-{uuid.uuid4().hex}"
         self._socket = socket.create_server((host, port))
-        self.url = f"http://{host}:{self._socket.getsockname()[1]}"
+        self._tls = tls
+        self.url = f"{'https' if tls else 'http'}://{host}:{self._socket.getsockname()[1]}"
         self._catalog = Catalog(self.url)
         self._datastore = Datastore(database)
         self._tasks = Tasks()
@@ -253,4 +256,4 @@ class Sandbox:
 
     async def _listen(self, runner: web.AppRunner) -> None:
         await runner.setup()
-        await web.SockSite(runner, self._socket).start()
+        await web.SockSite(runner, self._socket, ssl_context=self._tls).start()

@@ -7,6 +7,7 @@ TOML file that `DATAPUSHER_CONFIG` names. The environment wins over the file. `d
 import json
 import os
 import re
+import ssl
 import tomllib
 from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields
@@ -97,7 +98,9 @@ class Settings:
     download_proxy: str = setting("", "Proxy for fetching files, such as `http://proxy:3128`.", secret=True)
     download_headers: str = setting("", "Headers for single hosts, as `host=Header: value`, separated by `;`.", secret=True)
     user_agent: str = setting("Data Pusher (+https://ckan.org)", "User-Agent of every request.")
-    ssl_verify: bool = setting(True, "Whether TLS certificates are checked.")
+    ssl_verify: bool = setting(True, "Whether TLS certificates are checked: CKAN's, the file servers', those of callbacks.")
+    ca_bundle: str = setting("", "PEM file of the authorities whose certificates are taken, such as "
+                             "`/etc/ssl/certs/ca-certificates.crt`, the system's; empty means Mozilla's list.")  # fmt: skip
     allowed_networks: str = setting("", "Networks (CIDR) and hosts that files may be fetched from and callbacks posted to "
                                     "although they are not public, comma-separated; CKAN's own need not be named.")  # fmt: skip
     ckan_url_map: str = setting("", "Where CKAN is really reached, as `public=internal` pairs, comma-separated.")
@@ -158,7 +161,13 @@ class Settings:
         values = {**_from_file(environ.get(PREFIX + "CONFIG", "")), **_from_environ(environ)}
         types = get_type_hints(cls)
         parsed: dict[str, Any] = {name: _parse(name, types[name], value) for name, value in values.items()}
+        _check_bundle(str(parsed.get("ca_bundle", "")))
         return cls(**parsed)
+
+    @property
+    def verify(self) -> bool | str:
+        """SSL_VERIFY and CA_BUNDLE, as `requests` takes them together."""
+        return self.ssl_verify and (self.ca_bundle or True)
 
     def option_defaults(self) -> dict[str, str | int | bool]:
         """The reading options that this site changes, by the lower-case names they have in a job's metadata."""
@@ -270,6 +279,14 @@ def _check_choice(name: str, variable: str, text: str) -> str:
     if not re.fullmatch(pattern, text):
         raise BadSetting(variable, f"must be {words}" + ("" if "url" in name or "uri" in name else f", not {text!r}"))
     return text
+
+
+def _check_bundle(path: str) -> None:
+    try:
+        if path:
+            ssl.create_default_context(cafile=path)
+    except OSError as error:
+        raise BadSetting(PREFIX + "CA_BUNDLE", f"cannot use {path!r}: {error.strerror or error}") from error
 
 
 def numbers(text: str) -> tuple[float, ...]:

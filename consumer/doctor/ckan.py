@@ -32,7 +32,7 @@ def ckan(patient: Patient) -> Iterator[Finding]:
 def ask(patient: Patient, action: str, body: dict[str, object]) -> requests.Response:
     headers = {"Authorization": patient.api_key} if patient.api_key else {}
     call = f"{_place(patient)}/api/3/action/{action}"
-    return requests.post(call, json=body, headers=headers, timeout=CONNECT_S, verify=patient.settings.ssl_verify)
+    return requests.post(call, json=body, headers=headers, timeout=CONNECT_S, verify=patient.settings.verify)
 
 
 def _told(patient: Patient, action: str, body: dict[str, object]) -> Any:

@@ -34,7 +34,7 @@ WEAKNESSES: tuple[Weakness, ...] = (
     (lambda s: sum(numbers(s.callback_delays)) < CALLBACKS_S, "CALLBACK_DELAYS", "callbacks are given up within a day",
      "let them add up to more than 86400 seconds, as the default does"),
     (lambda s: not s.ssl_verify, "SSL_VERIFY", "anybody between can read CKAN's token",
-     "turn it on, and have the system trust your certificate: REQUESTS_CA_BUNDLE"),
+     "turn it on, and name your authority: DATAPUSHER_CA_BUNDLE"),
     (lambda s: any(_is_everything(entry) for entry in words(s.allowed_networks)), "ALLOWED_NETWORKS",
      "whoever may add a resource can have files of the internal network loaded", "name only the networks that have files"),
 )  # fmt: skip

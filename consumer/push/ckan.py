@@ -37,7 +37,7 @@ class CkanSettings:
     #: CKAN_TIMEOUT: seconds for connecting, and for the answer.
     timeout_s: float = 120.0
     #: SSL_VERIFY
-    verify: bool = True
+    verify: bool | str = True
     #: USER_AGENT
     user_agent: str = "Data Pusher (+https://ckan.org)"
     #: CKAN_URL_MAP: `public=internal` pairs of base addresses (url_map.internal_url).
@@ -49,7 +49,7 @@ class CkanSettings:
     def of(cls, settings: Settings) -> "CkanSettings":
         return cls(
             timeout_s=settings.ckan_timeout,
-            verify=settings.ssl_verify,
+            verify=settings.verify,
             user_agent=settings.user_agent,
             url_map=settings.ckan_url_map,
             allowed_networks=words(settings.allowed_networks),
@@ -218,7 +218,7 @@ class Ckan:
         if isinstance(error, requests.exceptions.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
             return JobError(
                 f"The TLS certificate of CKAN at {where} is not valid. It has to be put in order;"
-                " DATAPUSHER_SSL_VERIFY turns the check off for all servers."
+                " DATAPUSHER_CA_BUNDLE names an authority of your own."
             )
         if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.InvalidSchema | UnicodeError):
             return JobError(f"CKAN's address is not a web address: {where}")

@@ -35,7 +35,7 @@ class FetchSettings:
     #: DOWNLOAD_PROXY: URL of an HTTP proxy for http and https; ftp always goes direct.
     proxy: str | None = field(default=None, repr=False)
     #: SSL_VERIFY
-    verify: bool = True
+    verify: bool | str = True
     #: USER_AGENT
     user_agent: str = "Data Pusher (+https://ckan.org)"
     #: DOWNLOAD_HEADERS: extra headers by host name; a host's headers go to that host only.

@@ -74,7 +74,7 @@ def fetch_settings_without_ckan(settings: Settings) -> FetchSettings:
         min_speed=settings.download_min_speed,
         chunk_bytes=settings.chunk_size,
         proxy=settings.download_proxy or None,
-        verify=settings.ssl_verify,
+        verify=settings.verify,
         user_agent=settings.user_agent,
         host_headers=host_headers(settings.download_headers),
         allowed_networks=words(settings.allowed_networks),
