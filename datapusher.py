@@ -190,7 +190,9 @@ def _check(here: Installation, *, listens: bool) -> None:
     """What cannot be right whatever the store says is said before anybody waits for the store. Raises: BadSetting."""
     import asyncio
 
-    _ = here.jobs
+    from schemas.sealing import Sealer, message_keys
+
+    _ = here.jobs, Sealer(message_keys(here.settings.secret_key, words(here.settings.message_keys)))
     if listens:
         asyncio.run(_free(here.settings.host, here.settings.port))
 

@@ -9,6 +9,7 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from logging.handlers import RotatingFileHandler
 
+from schemas.errors import BadSetting
 from schemas.settings import Settings
 
 FILE_BYTES, FILES_KEPT = 64 * 1024 * 1024, 5
@@ -46,11 +47,18 @@ class JsonLines(logging.Formatter):
         return json.dumps(line, default=str, ensure_ascii=False)
 
 
+def _into(path: str) -> logging.Handler:
+    try:
+        return RotatingFileHandler(path, maxBytes=FILE_BYTES, backupCount=FILES_KEPT)
+    except OSError as error:
+        raise BadSetting("DATAPUSHER_LOG_FILE", f"cannot write to {path!r}: {error.strerror}") from error
+
+
 def start_logging(settings: Settings) -> None:
-    """Sets the root logger up; called once, by the command line."""
+    """Sets the root logger up; called once, by the command line. Raises: BadSetting."""
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)] if settings.stderr else []
     if settings.log_file:
-        handlers.append(RotatingFileHandler(settings.log_file, maxBytes=FILE_BYTES, backupCount=FILES_KEPT))
+        handlers.append(_into(settings.log_file))
     formatter = JsonLines() if settings.log_format == "json" else logging.Formatter(TEXT)
     for handler in handlers:
         handler.setFormatter(formatter)

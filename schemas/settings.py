@@ -4,12 +4,13 @@ A field's environment variable is `DATAPUSHER_` and its name in capitals; the sa
 TOML file that `DATAPUSHER_CONFIG` names. The environment wins over the file. `docs/settings.md` is generated from here.
 """
 
+import ipaddress
 import json
 import os
 import re
 import ssl
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -161,7 +162,6 @@ class Settings:
         values = {**_from_file(environ.get(PREFIX + "CONFIG", "")), **_from_environ(environ)}
         types = get_type_hints(cls)
         parsed: dict[str, Any] = {name: _parse(name, types[name], value) for name, value in values.items()}
-        _check_bundle(str(parsed.get("ca_bundle", "")))
         return cls(**parsed)
 
     @property
@@ -257,6 +257,8 @@ def _parse_number(variable: str, kind: type, text: str) -> object:
     return number
 
 
+SECONDS = r"\d+(\.\d*)?(\s*,\s*\d+(\.\d*)?)*"
+PUBLIC = r"https?://[^=,;\s]+"
 #: What a text setting may be: a pattern for the whole value, and the words a refusal uses for it.
 CHOICES = {
     "log_format": (r"text|json", "text or json"),
@@ -265,28 +267,42 @@ CHOICES = {
     "sqlalchemy_database_uri": (r"|(sqlite|postgresql)(\+\w+)?://.*", "postgresql+psycopg2://… or sqlite:///…"),
     "vhost_prefix": (r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*", "letters, digits, dots, - and _"),
     "url_prefix": (r"|(/[\w.~-]+)+/?", "a path such as /datapusher"),
-    "retry_delays": (r"[\d.]+(\s*,\s*[\d.]+)*", "seconds, comma-separated"),
-    "callback_delays": (r"[\d.]+(\s*,\s*[\d.]+)*", "seconds, comma-separated"),
+    "retry_delays": (SECONDS, "seconds, comma-separated"),
+    "callback_delays": (SECONDS, "seconds, comma-separated"),
+    "ckan_url_map": (rf"(?i)({PUBLIC}\s*=\s*https?://[^=,\s]+\s*(,\s*|$))*", "such as https://ckan.example.org=http://ckan:5000"),
+    "datastore_write_url": (rf"(?i)(({PUBLIC}\s*=)?\s*postgres(ql)?(\+\w+)?://[^;]+(;\s*|$))*",
+                            "postgresql://… or https://ckan.example.org=postgresql://…"),
     "encoding_errors": (r"strict|replace", "strict or replace"),
     "mode": (r"replace|append|upsert", "replace, append or upsert"),
     "drift": (r"keep|add|fail", "keep, add or fail"),
     "max_rejects": (r"\d+(\.\d+)?%|\d+", "a number of rows, or a share such as 5%"),
-}
+}  # fmt: skip
 
 
 def _check_choice(name: str, variable: str, text: str) -> str:
     pattern, words = CHOICES.get(name, (r"(?s).*", ""))
     if not re.fullmatch(pattern, text):
         raise BadSetting(variable, f"must be {words}" + ("" if "url" in name or "uri" in name else f", not {text!r}"))
+    try:
+        CHECKS.get(name, str)(text)
+    except (OSError, ValueError) as error:
+        raise BadSetting(variable, f"cannot use {text!r}: {getattr(error, 'strerror', None) or error}") from error
     return text
 
 
-def _check_bundle(path: str) -> None:
-    try:
-        if path:
-            ssl.create_default_context(cafile=path)
-    except OSError as error:
-        raise BadSetting(PREFIX + "CA_BUNDLE", f"cannot use {path!r}: {error.strerror or error}") from error
+def _load_bundle(path: str) -> None:
+    if path:
+        ssl.create_default_context(cafile=path)
+
+
+def _networks(text: str) -> None:
+    for entry in words(text):
+        if "/" in entry:  # the others may be names of hosts
+            ipaddress.ip_network(entry.strip("[]"), strict=False)
+
+
+#: What no pattern can tell; each raises OSError or ValueError.
+CHECKS: dict[str, Callable[[str], object]] = {"ca_bundle": _load_bundle, "allowed_networks": _networks}
 
 
 def numbers(text: str) -> tuple[float, ...]:

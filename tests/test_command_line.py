@@ -173,3 +173,14 @@ def test_a_gateway_whose_port_is_taken_says_so_in_one_line(tmp_path: Path, asked
         ended = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, timeout=60)
     assert ended.returncode == 2
     assert ended.stderr == f"Error: DATAPUSHER_PORT: cannot listen on 127.0.0.1:{port}: Address already in use\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"), [("LOG_FILE", "/none/log", "No such file"), ("MESSAGE_KEYS", "short", "32 bytes")]
+)
+def test_what_a_role_cannot_use_is_said_in_one_line(tmp_path: Path, name: str, value: str, says: str) -> None:
+    environment = {"DATAPUSHER_DATA_DIR": str(tmp_path), f"DATAPUSHER_{name}": value}
+    command = [sys.executable, datapusher.__file__, "worker"]
+    ended = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 2
+    assert ended.stderr.startswith(f"Error: DATAPUSHER_{name}: ") and says in ended.stderr and ended.stderr.count("\n") == 1

@@ -20,11 +20,26 @@ def test_an_old_deployments_environment_works() -> None:
     ("name", "value", "says"),
     [("PORT", "eighty", "'eighty' is not a whole number"), ("SSL_VERIFY", "perhaps", "neither true nor false"),
      ("SLOTS", "-1", "negative"), ("LOG_FORMAT", "xml", "must be text or json"), ("MODE", "merge", "replace, append or upsert"),
-     ("BROKER_URL", "redis://x", "amqp://"), ("RETRY_DELAYS", "soon", "seconds")],
+     ("BROKER_URL", "redis://x", "amqp://"), ("RETRY_DELAYS", "soon", "seconds"), ("RETRY_DELAYS", "1.2.3", "seconds"),
+     ("CKAN_URL_MAP", "https://ckan.example", "such as https://ckan"), ("CKAN_URL_MAP", "a=b", "such as"),
+     ("DATASTORE_WRITE_URL", "ckan.example=postgresql://h/d", "https://ckan.example.org=postgresql"),
+     ("ALLOWED_NETWORKS", "intranet, 10.0.0.0/33", "'10.0.0.0/33'"), ("ALLOWED_NETWORKS", "http://intranet/", "network"),
+     ("CA_BUNDLE", "/no/file.pem", "No such file")],
 )  # fmt: skip
 def test_a_bad_value_names_the_variable_and_what_it_may_be(name: str, value: str, says: str) -> None:
     with pytest.raises(BadSetting, match=f"DATAPUSHER_{name}: .*{says}"):
         Settings.read({f"DATAPUSHER_{name}": value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("CKAN_URL_MAP", ""), ("CKAN_URL_MAP", "https://a.example/ckan/ = http://ckan:5000 , http://b=https://c:8/x,"),
+     ("DATASTORE_WRITE_URL", "postgresql://u:p=q%3B@h/d?sslmode=require"), ("DATASTORE_WRITE_URL", "postgres://u@h/d"),
+     ("DATASTORE_WRITE_URL", "https://a.example=postgresql://h/d; https://b.example/ = postgresql+psycopg2://h/e;"),
+     ("ALLOWED_NETWORKS", "10.0.0.0/8, intranet, fd00::/8, [fd00::1], 10.1.2.3/8"), ("RETRY_DELAYS", "0.5, 1,10.")],
+)  # fmt: skip
+def test_what_has_always_been_right_is_taken(name: str, value: str) -> None:
+    assert getattr(Settings.read({f"DATAPUSHER_{name}": value}), name.lower()) == value
 
 
 def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
@@ -43,7 +58,7 @@ def test_a_misspelt_key_in_the_file_stops_the_start(tmp_path: Path) -> None:
 
 def test_secrets_never_print() -> None:
     secrets = {row.variable: "amqp://sesame" if row.name == "broker_url" else "sesame" for row in rows_of_table() if row.secret}
-    secrets["DATAPUSHER_SQLALCHEMY_DATABASE_URI"] = "postgresql://u:sesame@h/d"
+    secrets["DATAPUSHER_SQLALCHEMY_DATABASE_URI"] = secrets["DATAPUSHER_DATASTORE_WRITE_URL"] = "postgresql://u:sesame@h/d"
     assert "sesame" not in repr(Settings.read(secrets))
 
 
