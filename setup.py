@@ -46,7 +46,7 @@ setup(
         "dbfread>=2.0.7",
         "ijson>=3.2",
         "isal>=1.5",
-        "kombu>=5.3",
+        "kombu>=5.5",
         "numpy>=1.26",
         "orjson>=3.9",
         "pika>=1.3.2",

@@ -124,7 +124,7 @@ def _shown(url: str) -> str:
 def _reason(error: Exception, settings: Settings) -> str:
     match error:
         case requests.exceptions.SSLError():
-            return "its TLS certificate is not valid (DATAPUSHER_CA_BUNDLE names an authority of your own)"
+            return "its TLS certificate is not valid (DATAPUSHER_CA_BUNDLE names the authorities to trust)"
         case requests.exceptions.Timeout():
             return f"no answer within {settings.callback_timeout:g} s (DATAPUSHER_CALLBACK_TIMEOUT)"
         case requests.exceptions.ConnectionError():

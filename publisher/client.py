@@ -21,7 +21,7 @@ from kombu.messaging import Producer
 
 from publisher.ended import Ended, asked
 from publisher.endings import Endings
-from publisher.kombu_connection import checked, connection
+from publisher.kombu_connection import Pool, checked, connection_to
 from publisher.refusals import in_our_words
 from schemas.errors import DataPusherError, InvalidMessage, Unroutable
 from schemas.messages import JOB_TYPE, SCHEMA_VERSION, Job, Json, dump, new_id
@@ -72,8 +72,8 @@ class Publisher:
     def _connect(self) -> None:
         """Connections are made with the first job. Two processes on one would mix up its bytes, so each has its own."""
         options = {"confirm_publish": True}
-        pattern = connection(self._urls, self._tls, connect_timeout=CONNECT_S, transport_options=options)
-        self._pool = pattern.Pool(limit=self._connections, close_after_fork=False)
+        pattern = connection_to(self._urls, self._tls, connect_timeout=CONNECT_S, transport_options=options)
+        self._pool: Any = Pool(pattern, limit=self._connections)  # type: ignore[no-untyped-call]
         self._endings = Endings(pattern, self._names) if self._waits else None
 
     def __enter__(self) -> "Publisher":

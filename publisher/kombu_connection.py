@@ -1,12 +1,16 @@
 """A connection of kombu's to one of several brokers, with TLS where their URLs ask for it."""
 
+import re
 import ssl
 from typing import Any
 
 from kombu.connection import Connection, ConnectionPool, PooledConnection
 
-from publisher.tls import Tls, divided
+from publisher.tls import PARAMETERS, Tls, divided
 from schemas.errors import BadSetting
+
+#: https://www.rabbitmq.com/docs/uri-spec
+PORTS = {"amqp": 5672, "amqps": 5671}
 
 
 class _Named(Connection):
@@ -20,24 +24,26 @@ class _Named(Connection):
         super().switch(conn_str)  # type: ignore[no-untyped-call]
         self._name()
 
-    def Pool(self, limit: int | None = None, **kwargs: Any) -> ConnectionPool:
-        return _Pool(self, limit, **kwargs)  # type: ignore[no-untyped-call]
-
     def _name(self) -> None:
         files: Any = self.ssl
         self.ssl = {**files, "server_hostname": self.hostname}
 
 
-class _Pooled(_Named, PooledConnection):
-    """One of a pool."""
+class _NamedOfPool(_Named, PooledConnection):
+    """The same in a pool, which makes its connections by itself."""
 
 
-class _Pool(ConnectionPool):
-    def new(self) -> _Pooled:
-        return _Pooled(self, **self.connection.info())
+class Pool(ConnectionPool):
+    """Left alone in a child of a fork: kombu's own would shut the parent's sockets down there."""
+
+    close_after_fork = False
+
+    def new(self) -> Any:
+        kind: Any = _NamedOfPool if isinstance(self.connection, _Named) else PooledConnection
+        return kind(self, **self.connection.info())
 
 
-def connection(urls: str, tls: Tls | None, **options: Any) -> Any:
+def connection_to(urls: str, tls: Tls | None, **options: Any) -> Any:
     """Of kombu's, not connected yet. *urls*: as `checked` gives them."""
     named = tls and tls.verify and not tls.server_name_indication
     return (_Named if named else Connection)(urls, ssl=_files(tls) if tls else False, **options)  # type: ignore[no-untyped-call]
@@ -63,5 +69,15 @@ def checked(urls: str) -> tuple[str, Tls | None]:
         raise BadSetting("url", "must be amqp://user:password@host:5672/vhost, several separated by ;")
     plain, tls = zip(*(divided(url, "url") for url in each), strict=True)
     if len(set(tls)) > 1:
-        raise BadSetting("url", "must ask for the same TLS at each of several brokers")
-    return ";".join(plain), tls[0]
+        raise BadSetting("url", f"must have the same {', '.join(PARAMETERS)} for each of several brokers")
+    return ";".join(map(_complete, plain)), tls[0]
+
+
+def _complete(url: str) -> str:
+    """With port and vhost: what a URL leaves out kombu would take from the one before it."""
+    address, mark, query = url.partition("?")
+    scheme, _, rest = address.partition("://")
+    place, _, vhost = rest.partition("/")
+    if not re.search(r":\d+$", place.rpartition("@")[2]):
+        place += f":{PORTS[scheme]}"
+    return f"{scheme}://{place}/{vhost or '%2F'}{mark}{query}"

@@ -69,7 +69,8 @@ def definitions(topology: Topology, vhost: str = "/", *, user: str = "", passwor
 
 
 def management_api(broker_url: str, management_url: str = "") -> str:
-    """The API's root with credentials: the setting MANAGEMENT_URL, else port 15672 of the first broker."""
+    """The API's root with credentials: the setting MANAGEMENT_URL, else port 15672 of the first broker (of amqps:// https on
+    15671)."""
     if management_url:
         return management_url.rstrip("/")
     parts = urlsplit(broker_url.split(";")[0].strip())

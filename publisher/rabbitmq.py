@@ -70,6 +70,8 @@ class RabbitBus:
         self._exchanges = {"", *(exchange.name for exchange in topology.exchanges)}
         self._session: _Session | None = None
         self._absence = "the broker was not reached yet"
+        #: What the log has been told since the last connection.
+        self._told = set[str]()
         self._consumers: dict[Consumer, None] = {}
         self._life: asyncio.Task[None] | None = None
         self._closed = False
@@ -184,6 +186,7 @@ class RabbitBus:
             async with _Session(connection, lost, self.topology, self.refusals) as session:
                 await session.declare()
                 logger.info("connected to %s", _place(parameters))
+                self._told.clear()
                 self._session = session
                 session.keep(session.publish)
                 for consumer in self._consumers:
@@ -198,8 +201,9 @@ class RabbitBus:
             self._session = None
 
     def _tell_absent(self, why: str) -> None:
-        """At each change only: an absent broker is one line in the log, however long it stays away."""
-        (logger.debug if why == self._absence else logger.warning)("%s", why)
+        """Once: an absent broker is one line in the log, however long it stays away, and so is each of several."""
+        (logger.debug if why in self._told else logger.warning)("%s", why)
+        self._told.add(why)
         self._absence = why
 
     async def _shut(self, timeout_s: float) -> None:
@@ -438,9 +442,11 @@ def _parameters(url: str, name: str) -> Any:
     plain, tls = divided(url, "DATAPUSHER_BROKER_URL")
     try:
         parameters = pika.URLParameters(plain)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError):  # its words may be part of the password
         raise BadSetting(
-            "DATAPUSHER_BROKER_URL", f"is not a URL such as amqp://user:password@host:5672/vhost: {error}"
+            "DATAPUSHER_BROKER_URL",
+            "is not a URL such as amqp://user:password@host:5672/vhost; in user, password and vhost @ / : ? # % are written "
+            "%40 %2F %3A %3F %23 %25",
         ) from None
     if tls:
         parameters.ssl_options = pika.SSLOptions(tls.context(), tls.server_name_indication or parameters.host)

@@ -57,7 +57,7 @@ class Settings:
     vhost_prefix: str = setting("datapusher", "First part of every exchange's and queue's name, so that several "
                                 "installations can share a vhost.")  # fmt: skip
     management_url: str = setting("", "RabbitMQ's management API, such as `http://guest:guest@localhost:15672`; empty means "
-                                  "port 15672 of the broker's host.", secret=True)  # fmt: skip
+                                  "port 15672 of the broker's host (https on 15671 with `amqps://`).", secret=True)  # fmt: skip
     message_keys: str = setting("", "Fernet keys that seal API keys in messages, comma-separated, the first seals; derived "
                                 "from SECRET_KEY when not set.", secret=True)  # fmt: skip
 
@@ -101,7 +101,7 @@ class Settings:
     user_agent: str = setting("Data Pusher (+https://ckan.org)", "User-Agent of every request.")
     ssl_verify: bool = setting(True, "Whether TLS certificates are checked: CKAN's, the file servers', those of callbacks.")
     ca_bundle: str = setting("", "PEM file of the authorities whose certificates are taken, such as "
-                             "`/etc/ssl/certs/ca-certificates.crt`, the system's; empty means Mozilla's list.")  # fmt: skip
+                             "`/etc/ssl/certs/ca-certificates.crt`, the system's, instead of Mozilla's list.")  # fmt: skip
     allowed_networks: str = setting("", "Networks (CIDR) and hosts that files may be fetched from and callbacks posted to "
                                     "although they are not public, comma-separated; CKAN's own need not be named.")  # fmt: skip
     ckan_url_map: str = setting("", "Where CKAN is really reached, as `public=internal` pairs, comma-separated.")
@@ -257,8 +257,7 @@ def _parse_number(variable: str, kind: type, text: str) -> object:
     return number
 
 
-SECONDS = r"\d+(\.\d*)?(\s*,\s*\d+(\.\d*)?)*"
-PUBLIC = r"https?://[^=,;\s]+"
+SECONDS = r"(\d+\.?\d*|\.\d+)(\s*,\s*(\d+\.?\d*|\.\d+))*"
 #: What a text setting may be: a pattern for the whole value, and the words a refusal uses for it.
 CHOICES = {
     "log_format": (r"text|json", "text or json"),
@@ -269,40 +268,61 @@ CHOICES = {
     "url_prefix": (r"|(/[\w.~-]+)+/?", "a path such as /datapusher"),
     "retry_delays": (SECONDS, "seconds, comma-separated"),
     "callback_delays": (SECONDS, "seconds, comma-separated"),
-    "ckan_url_map": (rf"(?i)({PUBLIC}\s*=\s*https?://[^=,\s]+\s*(,\s*|$))*", "such as https://ckan.example.org=http://ckan:5000"),
-    "datastore_write_url": (rf"(?i)(({PUBLIC}\s*=)?\s*postgres(ql)?(\+\w+)?://[^;]+(;\s*|$))*",
-                            "postgresql://… or https://ckan.example.org=postgresql://…"),
     "encoding_errors": (r"strict|replace", "strict or replace"),
     "mode": (r"replace|append|upsert", "replace, append or upsert"),
     "drift": (r"keep|add|fail", "keep, add or fail"),
     "max_rejects": (r"\d+(\.\d+)?%|\d+", "a number of rows, or a share such as 5%"),
-}  # fmt: skip
+}
 
 
 def _check_choice(name: str, variable: str, text: str) -> str:
     pattern, words = CHOICES.get(name, (r"(?s).*", ""))
+    shown = "" if next(row.secret for row in rows_of_table() if row.name == name) else f", not {text!r}"
     if not re.fullmatch(pattern, text):
-        raise BadSetting(variable, f"must be {words}" + ("" if "url" in name or "uri" in name else f", not {text!r}"))
+        raise BadSetting(variable, f"must be {words}{shown}")
     try:
         CHECKS.get(name, str)(text)
     except (OSError, ValueError) as error:
-        raise BadSetting(variable, f"cannot use {text!r}: {getattr(error, 'strerror', None) or error}") from error
+        raise BadSetting(variable, f"{getattr(error, 'strerror', None) or error}{shown}") from error
     return text
 
 
-def _load_bundle(path: str) -> None:
+def _check_bundle(path: str) -> None:
     if path:
         ssl.create_default_context(cafile=path)
 
 
-def _networks(text: str) -> None:
+def _check_networks(text: str) -> None:
     for entry in words(text):
         if "/" in entry:  # the others may be names of hosts
             ipaddress.ip_network(entry.strip("[]"), strict=False)
 
 
-#: What no pattern can tell; each raises OSError or ValueError.
-CHECKS: dict[str, Callable[[str], object]] = {"ca_bundle": _load_bundle, "allowed_networks": _networks}
+def _check_url_map(text: str) -> None:
+    for pair in words(text):
+        public, _, internal = pair.partition("=")
+        if not (_is_web(public) and _is_web(internal)):
+            raise ValueError("must be pairs such as https://ckan.example.org=http://ckan:5000, comma-separated")
+
+
+def _check_write_urls(text: str) -> None:
+    for entry in filter(None, map(str.strip, text.split(";"))):
+        ckan, _, url = ("http://", "", entry) if entry.startswith("postgres") else entry.partition("=")
+        if not (_is_web(ckan) and re.match(r"postgres(ql)?(\+\w+)?://", url.strip())) or "=postgres" in url:
+            raise ValueError("must be postgresql://…, or several such as https://ckan.example.org=postgresql://…, ; between")
+
+
+def _is_web(url: str) -> bool:
+    return url.strip().lower().startswith(("http://", "https://"))
+
+
+#: What no pattern can tell; each raises OSError or ValueError, without the value.
+CHECKS: dict[str, Callable[[str], object]] = {
+    "ca_bundle": _check_bundle,
+    "allowed_networks": _check_networks,
+    "ckan_url_map": _check_url_map,
+    "datastore_write_url": _check_write_urls,
+}
 
 
 def numbers(text: str) -> tuple[float, ...]:

@@ -15,8 +15,13 @@ def ckan(patient: Patient) -> Iterator[Finding]:
     if not patient.ckan_url:
         yield Finding("CKAN", "warning", "not looked at", "name it: datapusher doctor --ckan https://… --api-key …")
         return
-    started = time.monotonic()
-    url, answer = _place(patient), ask(patient, "status_show", {})
+    started, url = time.monotonic(), _place(patient)
+    try:
+        answer = ask(patient, "status_show", {})
+    except requests.exceptions.SSLError as error:
+        advice = "put its certificate in order, or name the authority that signed it: DATAPUSHER_CA_BUNDLE"
+        yield Finding("CKAN", "wrong", f"{url}: its TLS certificate is not valid: {error}", advice)
+        return
     if not answer.ok:
         advice = "correct the URL (with root_path), or DATAPUSHER_CKAN_URL_MAP"
         yield Finding("CKAN", "wrong", f"{url} answers {answer.status_code}", advice)
@@ -32,7 +37,9 @@ def ckan(patient: Patient) -> Iterator[Finding]:
 def ask(patient: Patient, action: str, body: dict[str, object]) -> requests.Response:
     headers = {"Authorization": patient.api_key} if patient.api_key else {}
     call = f"{_place(patient)}/api/3/action/{action}"
-    return requests.post(call, json=body, headers=headers, timeout=CONNECT_S, verify=patient.settings.verify)
+    with requests.Session() as session:
+        session.trust_env = False  # as in the worker: authorities and proxies come from the settings alone
+        return session.post(call, json=body, headers=headers, timeout=CONNECT_S, verify=patient.settings.verify)
 
 
 def _told(patient: Patient, action: str, body: dict[str, object]) -> Any:

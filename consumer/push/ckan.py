@@ -218,7 +218,7 @@ class Ckan:
         if isinstance(error, requests.exceptions.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
             return JobError(
                 f"The TLS certificate of CKAN at {where} is not valid. It has to be put in order;"
-                " DATAPUSHER_CA_BUNDLE names an authority of your own."
+                " DATAPUSHER_CA_BUNDLE names the authorities to trust, your own among them."
             )
         if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.InvalidSchema | UnicodeError):
             return JobError(f"CKAN's address is not a web address: {where}")

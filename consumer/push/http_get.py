@@ -91,7 +91,7 @@ def _unreachable(error: Exception, url: str, settings: FetchSettings) -> JobErro
     if isinstance(error, requests.exceptions.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
         return JobError(
             f'The TLS certificate of "{host}" is not valid, so its file was not fetched. The server has to be put in'
-            " order; DATAPUSHER_CA_BUNDLE names an authority of your own."
+            " order; DATAPUSHER_CA_BUNDLE names the authorities to trust, your own among them."
         )
     if isinstance(error, requests.exceptions.Timeout | TimeoutError):
         return Transient(

@@ -1,6 +1,7 @@
 """Other systems send jobs with `Publisher` and `python -m publisher`."""
 
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -129,6 +130,16 @@ def test_a_child_of_a_fork_has_connections_of_its_own(rabbit: Lab, client: Publi
     client.submit(JOB_TYPE, job_id="parent")
     hand = rabbit.consume()
     assert {hand.take().message.message_id for _ in range(3)} == {"before", "child", "parent"}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_child_of_multiprocessing_leaves_the_connections_of_its_parent_alone(client: Publisher, rabbit: Lab) -> None:
+    client.submit(JOB_TYPE)
+    child = multiprocessing.get_context("fork").Process(target=int)
+    child.start()
+    child.join(20)
+    with client._pool.acquire() as connection:
+        connection.connection.channel().close()  # asks the broker
 
 
 def test_api_key_travels_sealed_when_keys_are_given(rabbit: Lab) -> None:

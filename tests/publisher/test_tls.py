@@ -68,7 +68,10 @@ def test_a_broker_whose_certificate_is_another_ones_is_refused_in_a_line(
 
 
 def test_a_broker_without_tls_is_said_to_be_none(private_broker: PrivateBroker, names: Topology) -> None:
-    with bus(private_broker.url.replace("amqp:", "amqps:"), names) as refused, pytest.raises(BusError, match="SSL"):
+    with (
+        bus(private_broker.url.replace("amqp:", "amqps:"), names) as refused,
+        pytest.raises(BusError, match="WRONG_VERSION_NUMBER"),
+    ):
         await_connected(refused, 2)
 
 
@@ -83,12 +86,25 @@ def test_a_client_that_goes_on_to_another_broker_checks_that_ones_name(
         assert publisher.submit("echo")
 
 
-def test_the_broker_sees_the_certificate_of_a_client_that_has_one(private_broker: PrivateBroker, names: Topology) -> None:
-    broker = private_broker
-    query = f"&cacertfile={broker.authority}&certfile={broker.certificate}&keyfile={broker.key}"
-    with bus(url_of(broker, query), names) as connected:
+def test_a_client_goes_on_to_no_broker_with_another_name(private_broker: PrivateBroker, names: Topology, prefix: str) -> None:
+    query = f"cacertfile={private_broker.authority}"
+    away = f"amqps://guest:guest@localhost:{free_port()}/%2F?{query}"
+    with bus(url_of(private_broker, f"&{query}"), names) as connected:
         await_connected(connected, 10)
-        assert "trustme" in broker.control("list_connections", "peer_cert_subject")
+        urls = f"{away};amqps://guest:guest@127.0.0.1:{private_broker.tls_port}/%2F?{query}"
+        with Publisher(urls, prefix=prefix, tries=1) as publisher, pytest.raises(NotPublished, match="mismatch"):
+            publisher.submit("echo")
+
+
+def test_the_broker_sees_the_certificates_of_bus_and_client(
+    private_broker: PrivateBroker, names: Topology, prefix: str
+) -> None:
+    broker = private_broker
+    url = url_of(broker, f"&cacertfile={broker.authority}&certfile={broker.certificate}&keyfile={broker.key}")
+    with bus(url, names) as connected, Publisher(url, prefix=prefix, waits=True) as publisher:
+        await_connected(connected, 10)
+        assert publisher.submit("echo")
+        assert broker.control("list_connections", "peer_cert_subject").count("trustme") == 3  # one of them hears of ends
 
 
 def test_other_parameters_of_a_url_stay() -> None:
@@ -97,6 +113,7 @@ def test_other_parameters_of_a_url_stay() -> None:
         "amqps://u:p%40@host/%2F?heartbeat=5",
         Tls(verify=False),
     )
+    assert divided("amqps:///v?cacertfile=&verify=", "url") == ("amqps:///v", Tls())
 
 
 @pytest.mark.parametrize(
@@ -106,6 +123,8 @@ def test_other_parameters_of_a_url_stay() -> None:
         ("amqps://host?cacertfile=/none.pem", "cannot use cacertfile /none.pem: No such file"),
         ("amqps://host?certfile=/etc/hostname", "cannot use certfile /etc/hostname"),
         ("amqp://host?cacertfile=/none.pem", "cacertfile is of use with amqps:// only"),
+        ("amqps://host?keyfile=/none.pem", "keyfile is of use with certfile only"),
+        ("amqps://host?ssl_options={}", "ssl_options is not taken: say it by cacertfile"),
     ],
 )
 def test_what_cannot_be_asked_for_is_said(url: str, why: str, names: Topology) -> None:
@@ -116,5 +135,5 @@ def test_what_cannot_be_asked_for_is_said(url: str, why: str, names: Topology) -
 
 
 def test_brokers_of_one_client_have_one_kind_of_tls() -> None:
-    with pytest.raises(BadSetting, match="the same TLS"):
+    with pytest.raises(BadSetting, match="the same cacertfile"):
         Publisher("amqps://one;amqp://two")

@@ -22,6 +22,7 @@ def test_an_old_deployments_environment_works() -> None:
      ("SLOTS", "-1", "negative"), ("LOG_FORMAT", "xml", "must be text or json"), ("MODE", "merge", "replace, append or upsert"),
      ("BROKER_URL", "redis://x", "amqp://"), ("RETRY_DELAYS", "soon", "seconds"), ("RETRY_DELAYS", "1.2.3", "seconds"),
      ("CKAN_URL_MAP", "https://ckan.example", "such as https://ckan"), ("CKAN_URL_MAP", "a=b", "such as"),
+     ("DATASTORE_WRITE_URL", "https://a=postgresql://h/d,https://b=postgresql://h/e", "; between"),
      ("DATASTORE_WRITE_URL", "ckan.example=postgresql://h/d", "https://ckan.example.org=postgresql"),
      ("ALLOWED_NETWORKS", "intranet, 10.0.0.0/33", "'10.0.0.0/33'"), ("ALLOWED_NETWORKS", "http://intranet/", "network"),
      ("CA_BUNDLE", "/no/file.pem", "No such file")],
@@ -36,7 +37,9 @@ def test_a_bad_value_names_the_variable_and_what_it_may_be(name: str, value: str
     [("CKAN_URL_MAP", ""), ("CKAN_URL_MAP", "https://a.example/ckan/ = http://ckan:5000 , http://b=https://c:8/x,"),
      ("DATASTORE_WRITE_URL", "postgresql://u:p=q%3B@h/d?sslmode=require"), ("DATASTORE_WRITE_URL", "postgres://u@h/d"),
      ("DATASTORE_WRITE_URL", "https://a.example=postgresql://h/d; https://b.example/ = postgresql+psycopg2://h/e;"),
-     ("ALLOWED_NETWORKS", "10.0.0.0/8, intranet, fd00::/8, [fd00::1], 10.1.2.3/8"), ("RETRY_DELAYS", "0.5, 1,10.")],
+     ("ALLOWED_NETWORKS", "10.0.0.0/8, intranet, fd00::/8, [fd00::1], 10.1.2.3/8"), ("RETRY_DELAYS", ".5, 1,10."),
+     ("CKAN_URL_MAP", ",https://a.example=http://b,,"),
+     ("DATASTORE_WRITE_URL", ";postgresql://h/d;;")],
 )  # fmt: skip
 def test_what_has_always_been_right_is_taken(name: str, value: str) -> None:
     assert getattr(Settings.read({f"DATAPUSHER_{name}": value}), name.lower()) == value
@@ -62,10 +65,12 @@ def test_secrets_never_print() -> None:
     assert "sesame" not in repr(Settings.read(secrets))
 
 
-def test_a_bad_secret_is_not_repeated_in_the_refusal() -> None:
-    with pytest.raises(BadSetting) as caught:
-        Settings.read({"DATAPUSHER_BROKER_URL": "http://user:sesame@host"})
-    assert "sesame" not in str(caught.value)
+@pytest.mark.parametrize("name", [row.variable for row in rows_of_table() if row.secret])
+def test_a_bad_secret_is_not_repeated_in_the_refusal(name: str) -> None:
+    try:
+        Settings.read({name: "http://user:sesame@host"})
+    except BadSetting as refusal:
+        assert "sesame" not in str(refusal)
 
 
 def test_lists_in_settings() -> None:
