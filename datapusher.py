@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from schemas.collector import collect_rarely
-from schemas.errors import BadSetting, DataPusherError, StoreUnavailable
+from schemas.errors import BadSetting, DataPusherError, FileError, StoreUnavailable
 from schemas.kept_secret import kept_secret
 from schemas.logs import start_logging
 from schemas.messages import State
@@ -192,9 +192,19 @@ def _check(here: Installation, *, listens: bool) -> None:
 
     from schemas.sealing import Sealer, message_keys
 
+    _check_options(here)
     _ = here.jobs, Sealer(message_keys(here.settings.secret_key, words(here.settings.message_keys)))
     if listens:
         asyncio.run(_free(here.settings.host, here.settings.port))
+
+
+def _check_options(here: Installation) -> None:
+    from consumer.push.options import Options
+
+    try:
+        Options.parse(defaults=here.settings.option_defaults())
+    except FileError as error:
+        raise BadSetting(f"DATAPUSHER_{str(error.details['Option']).upper()}", error.message) from error
 
 
 def _await_store(here: Installation, stop: threading.Event) -> None:

@@ -31,6 +31,8 @@ def main(ckan_url: str, resource_id: str) -> None:
         channel.basic_publish(f"{PREFIX}.jobs", "push_to_datastore", json.dumps(job), properties, mandatory=True)
     except pika.exceptions.UnroutableError:
         sys.exit("Nobody runs such jobs: no worker for them has ever been connected.")
+    except pika.exceptions.ChannelClosedByBroker as error:
+        sys.exit(f"Nobody runs such jobs: {error.reply_text}. Are vhost and prefix right?")
     except pika.exceptions.NackError:
         sys.exit("The broker refuses the job: its queue is full or unavailable. Try again later.")
     finally:

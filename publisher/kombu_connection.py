@@ -74,10 +74,11 @@ def checked(urls: str) -> tuple[str, Tls | None]:
 
 
 def _complete(url: str) -> str:
-    """With port and vhost: what a URL leaves out kombu would take from the one before it."""
-    address, mark, query = url.partition("?")
+    """With port and vhost: what a URL leaves out kombu would take from the one before it. Of parameters kombu knows one."""
+    address, _, query = url.partition("?")
     scheme, _, rest = address.partition("://")
     place, _, vhost = rest.partition("/")
     if not re.search(r":\d+$", place.rpartition("@")[2]):
         place += f":{PORTS[scheme]}"
-    return f"{scheme}://{place}/{vhost or '%2F'}{mark}{query}"
+    heartbeat = [part for part in query.split("&") if part.startswith("heartbeat=")]
+    return "?".join((f"{scheme}://{place}/{vhost or '%2F'}", *heartbeat[:1]))

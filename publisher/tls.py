@@ -9,6 +9,9 @@ from urllib.parse import unquote
 
 from schemas.errors import BadSetting
 
+#: What else a URL may say; pika's words.
+OTHERS = {"heartbeat", "channel_max", "frame_max", "connection_attempts", "retry_delay", "socket_timeout", "stack_timeout",
+          "blocked_connection_timeout", "locale", "tcp_options", "client_properties"}  # fmt: skip
 PARAMETERS = ("cacertfile", "certfile", "keyfile", "verify", "server_name_indication")
 VERIFY = {"verify_peer": True, "verify_none": False}
 
@@ -39,12 +42,14 @@ def divided(url: str, setting: str) -> tuple[str, Tls | None]:
     told, others = dict[str, str](), list[str]()
     for part in query.split("&"):
         name, _, value = part.partition("=")
-        if name.startswith("ssl"):  # pika's and kombu's own ways, of which each would take the check away from the other
-            raise BadSetting(setting, f"{name} is not taken: say it by {', '.join(PARAMETERS)}")
-        if name not in PARAMETERS:
+        if name in OTHERS:
             others.append(part)
-        elif value:
+        elif name in PARAMETERS and value:
             told[name] = unquote(value)
+        elif name and name not in PARAMETERS:  # pika's and kombu's own ways of TLS, too: one could undo the check of another
+            raise BadSetting(
+                setting, f"a broker's URL has no parameter {name}; it has {', '.join((*PARAMETERS, *sorted(OTHERS)))}"
+            )
     plain = "?".join(filter(None, (address, "&".join(others))))
     if url.startswith("amqps:"):
         return plain, _tls(told, setting)
@@ -60,9 +65,10 @@ def _tls(told: dict[str, str], setting: str) -> Tls:
     if "keyfile" in told and "certfile" not in told:
         raise BadSetting(setting, "keyfile is of use with certfile only")
     tls = Tls(**told, verify=VERIFY[verify])
+    hint = " (if the key is in a file of its own, name it by keyfile)" if tls.certfile and not tls.keyfile else ""
     try:
         tls.context()
     except OSError as error:
         files = ", ".join(f"{name} {path}" for name, path in told.items() if name.endswith("file"))
-        raise BadSetting(setting, f"cannot use {files}: {error.strerror or error}") from error
+        raise BadSetting(setting, f"cannot use {files}: {error.strerror or error}{hint}") from error
     return tls

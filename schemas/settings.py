@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_type_hints
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from schemas.errors import BadSetting
 
@@ -254,9 +255,12 @@ def _parse_number(variable: str, kind: type, text: str) -> object:
         raise BadSetting(variable, f"{text!r} is not a {'whole ' if kind is int else ''}number") from None
     if not 0 <= number < float("inf"):
         raise BadSetting(variable, f"{text!r} is negative or endless")
+    if variable.endswith("PORT") and number > LAST_PORT:
+        raise BadSetting(variable, f"{text!r} is no port: the last one is {LAST_PORT}")
     return number
 
 
+LAST_PORT = 65535
 SECONDS = r"(\d+\.?\d*|\.\d+)(\s*,\s*(\d+\.?\d*|\.\d+))*"
 #: What a text setting may be: a pattern for the whole value, and the words a refusal uses for it.
 CHOICES = {
@@ -312,6 +316,13 @@ def _check_write_urls(text: str) -> None:
             raise ValueError("must be postgresql://…, or several such as https://ckan.example.org=postgresql://…, ; between")
 
 
+def _check_zone(name: str) -> None:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError("must be a time zone that this machine knows, such as UTC or Europe/Berlin") from None
+
+
 def _is_web(url: str) -> bool:
     return url.strip().lower().startswith(("http://", "https://"))
 
@@ -322,6 +333,7 @@ CHECKS: dict[str, Callable[[str], object]] = {
     "allowed_networks": _check_networks,
     "ckan_url_map": _check_url_map,
     "datastore_write_url": _check_write_urls,
+    "legacy_timezone": _check_zone,
 }
 
 

@@ -15,7 +15,14 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, func, insert, inspect, select, text, update
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import DatabaseError, InterfaceError, InternalError, InvalidatePoolError, OperationalError
+from sqlalchemy.exc import (
+    DatabaseError,
+    InterfaceError,
+    InternalError,
+    InvalidatePoolError,
+    OperationalError,
+    ProgrammingError,
+)
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
@@ -45,8 +52,8 @@ POOL_SIZE = 10
 #: A connection that was used so recently is not checked before it is used again: that would be a round trip for each use.
 TRUSTED_S = 1.0
 USED_AT = "used at"
-#: PostgreSQL's code of it (https://www.postgresql.org/docs/current/errcodes-appendix.html).
-INSUFFICIENT_PRIVILEGE = "42501"
+#: PostgreSQL's codes (https://www.postgresql.org/docs/current/errcodes-appendix.html).
+INSUFFICIENT_PRIVILEGE, UNDEFINED_TABLE = "42501", "42P01"
 #: No transaction of ours does anything but statements, for milliseconds. One of a process that has vanished (its host lost the
 #: network or its power, and nobody told PostgreSQL) would keep its rows locked until TCP gives up on it, in two hours.
 IDLE_S = 20.0
@@ -67,7 +74,7 @@ def open_store(url: str, *, pool_size: int = POOL_SIZE) -> Engine:
     """
     engine = _sqlite_engine(url) if url.startswith("sqlite") else _postgresql_engine(url, pool_size)
     try:
-        with _refusal_said(engine), unavailable_store_said():
+        with unavailable_store_said(), _refusal_said(engine):
             _bring_up_to_date(engine)
     except DataPusherError:
         engine.dispose()  # whoever tries again opens another one
@@ -77,13 +84,18 @@ def open_store(url: str, *, pool_size: int = POOL_SIZE) -> Engine:
 
 @contextmanager
 def unavailable_store_said() -> Iterator[None]:
-    """Turns a database that cannot be reached, or is locked, or is out of space into StoreUnavailable."""
+    """Turns a database that cannot be reached, is locked, out of space, or has taken its tables or our rights to them away
+    into StoreUnavailable: what is wrong there is no fault of what was to be written."""
     try:
         yield
     except PoolTimeout as error:
         raise StoreUnavailable("The store is overloaded: no connection is free.") from error
     except (OperationalError, InterfaceError, InternalError) as error:
         raise StoreUnavailable(f"The store did not answer: {str(error.orig).strip()}") from error
+    except ProgrammingError as error:
+        if getattr(error.orig, "pgcode", "") not in (INSUFFICIENT_PRIVILEGE, UNDEFINED_TABLE):
+            raise
+        raise StoreUnavailable(f"The store refuses us: {str(error.orig).splitlines()[0]}") from error
 
 
 @contextmanager
@@ -91,6 +103,8 @@ def _refusal_said(engine: Engine) -> Iterator[None]:
     """Turns a database that answers, but not to us, or is none, into BadSetting."""
     try:
         yield
+    except (OperationalError, InternalError):
+        raise
     except DatabaseError as error:
         why = str(error.orig).splitlines()[0]
         if getattr(error.orig, "pgcode", "") == INSUFFICIENT_PRIVILEGE:

@@ -176,7 +176,14 @@ def test_a_gateway_whose_port_is_taken_says_so_in_one_line(tmp_path: Path, asked
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "says"), [("LOG_FILE", "/none/log", "No such file"), ("MESSAGE_KEYS", "short", "32 bytes")]
+    ("name", "value", "says"),
+    [
+        ("LOG_FILE", "/none/log", "No such file"),
+        ("MESSAGE_KEYS", "short", "32 bytes"),
+        ("TYPE_MAPPING", "rch", "ckan, rich"),
+        ("LEGACY_TIMEZONE", "Europe/Berln", "time zone"),
+        ("METRICS_PORT", "99999", "the last one is 65535"),
+    ],
 )
 def test_what_a_role_cannot_use_is_said_in_one_line(tmp_path: Path, name: str, value: str, says: str) -> None:
     environment = {"DATAPUSHER_DATA_DIR": str(tmp_path), f"DATAPUSHER_{name}": value}

@@ -6,9 +6,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
+import psycopg2
 import pytest
 
+from publisher.client import Publisher
 from sandbox.server import Sandbox
+from schemas.messages import new_id
 from tests.acceptance.service import Service, free_port, wait_until
 from tests.tcp_proxy import TcpProxy
 
@@ -119,3 +122,32 @@ def test_a_setting_that_cannot_be_used_is_said_though_the_store_is_away(tmp_path
         finally:
             service.stop()
     assert "DATAPUSHER_PORT: cannot listen" in service.logs()
+
+
+def test_a_store_that_takes_our_rights_away_loses_nothing(tmp_path: Path, on_rabbitmq: Mapping[str, str]) -> None:
+    url, role = on_rabbitmq["DATAPUSHER_SQLALCHEMY_DATABASE_URI"], f"weak_{new_id()[:8]}"
+    admin = psycopg2.connect(url)
+    admin.autocommit = True
+    execute = admin.cursor().execute
+    execute(f"CREATE ROLE {role}; GRANT CREATE, USAGE ON SCHEMA public TO {role}")
+    weak = f"{url}{'&' if '?' in url else '?'}options=-crole%3D{role}"
+    service = Service(tmp_path, {**on_rabbitmq, "DATAPUSHER_SQLALCHEMY_DATABASE_URI": weak})
+    where = on_rabbitmq["DATAPUSHER_BROKER_URL"], on_rabbitmq["DATAPUSHER_VHOST_PREFIX"]
+    try:
+        service.start("gateway", "worker", "recorder")
+        wait_until(service.ready, "all is there", on_failure=service.logs)
+        wait_until(lambda: "takes jobs" in service.logs(), "the worker too", on_failure=service.logs)
+        execute(f"REVOKE INSERT, UPDATE ON ALL TABLES IN SCHEMA public FROM {role}")
+        with Publisher(where[0], prefix=where[1]) as publisher:
+            job_id = publisher.submit("push_to_datastore")
+        refused = service.post({"job_type": "push_to_datastore", "api_key": "k", "metadata": {}})
+        wait_until(lambda: "not recorded, trying again" in service.logs(), "it is kept", on_failure=service.logs)
+        execute(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}")
+
+        assert refused.status_code == 503, refused.text
+        assert service.ended(job_id)["state"] == "error"  # it names no resource
+        assert "cannot be recorded" not in service.logs() and "Traceback" not in service.logs()
+    finally:
+        service.stop()
+        execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
+        admin.close()

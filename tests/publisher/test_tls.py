@@ -124,7 +124,9 @@ def test_other_parameters_of_a_url_stay() -> None:
         ("amqps://host?certfile=/etc/hostname", "cannot use certfile /etc/hostname"),
         ("amqp://host?cacertfile=/none.pem", "cacertfile is of use with amqps:// only"),
         ("amqps://host?keyfile=/none.pem", "keyfile is of use with certfile only"),
-        ("amqps://host?ssl_options={}", "ssl_options is not taken: say it by cacertfile"),
+        ("amqps://host?ssl_options={}", "no parameter ssl_options; it has cacertfile"),
+        ("amqps://host?cafile=x", "no parameter cafile"),
+        ("amqp://host?ssl=x", "no parameter ssl"),
     ],
 )
 def test_what_cannot_be_asked_for_is_said(url: str, why: str, names: Topology) -> None:
