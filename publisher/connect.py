@@ -46,7 +46,7 @@ def _sqlite_path(store_url: str) -> Path:
     if scheme.split("+")[0] != "sqlite" or path in ("", ":memory:"):
         raise BadSetting(
             "DATAPUSHER_BROKER_URL",
-            "embedded: keeps its queues in the file of a SQLite store, and the store is none; set "
+            "embedded: keeps its queues in the file of a SQLite store, which the store is not; set "
             "DATAPUSHER_BROKER_URL to amqp://user:password@host:5672/vhost, or DATAPUSHER_SQLALCHEMY_DATABASE_URI to "
             "sqlite:///path/to/file",
         )

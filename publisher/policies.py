@@ -21,6 +21,12 @@ from schemas.topology import Policy, Topology
 #: The management API answers within milliseconds, or is busy with something larger than us.
 TIMEOUT_S = 10.0
 MANAGEMENT_PORT = 15672
+ABSENT = "Enable it with: rabbitmq-plugins enable rabbitmq_management (or say where it is: DATAPUSHER_MANAGEMENT_URL)"
+UNTRUSTED = (
+    "Name the host in its certificate by DATAPUSHER_MANAGEMENT_URL, and the authority that signed it by REQUESTS_CA_BUNDLE"
+)
+RIGHTS = "Correct user and password, and give the user the tag policymaker: rabbitmqctl set_user_tags USER policymaker"
+CURES = {401: RIGHTS, 403: RIGHTS, 404: "Correct the vhost in DATAPUSHER_BROKER_URL, or make it: rabbitmqctl add_vhost NAME"}
 
 
 class NoManagement(BusError):
@@ -88,19 +94,22 @@ def vhost_of(broker_url: str) -> str:
 def _request(method: str, url: str, topology: Topology, vhost: str, body: object = None) -> requests.Response:
     try:
         answer = requests.request(method, url, json=body, timeout=TIMEOUT_S)
+    except requests.exceptions.SSLError as error:
+        raise NoManagement(_advice(topology, vhost, url, "its TLS certificate is not valid", UNTRUSTED)) from error
     except requests.RequestException as error:
-        raise NoManagement(_advice(topology, vhost, url, type(error).__name__)) from error
+        raise NoManagement(_advice(topology, vhost, url, type(error).__name__, ABSENT)) from error
     if not answer.ok:
-        raise NoManagement(_advice(topology, vhost, url, f"it answers {answer.status_code} {answer.text.strip()[:200]}"))
+        why = f"it answers {answer.status_code} {answer.text.strip()[:200]}"
+        raise NoManagement(_advice(topology, vhost, url, why, CURES.get(answer.status_code, ABSENT)))
     return answer
 
 
-def _advice(topology: Topology, vhost: str, url: str, why: str) -> str:
+def _advice(topology: Topology, vhost: str, url: str, why: str, cure: str) -> str:
     parts = urlsplit(url)
     place = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], "", "", ""))
     return "\n".join((
         f"RabbitMQ's management API cannot be used at {place} ({why}).",
-        "Enable it with: rabbitmq-plugins enable rabbitmq_management (or say where it is: DATAPUSHER_MANAGEMENT_URL),",
+        f"{cure},",
         "or set the policies on the broker's machine:",
         *commands(topology, vhost),
     ))  # fmt: skip

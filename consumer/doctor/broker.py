@@ -48,7 +48,7 @@ def policies(patient: Patient) -> Iterator[Finding]:
         missing = differing(patient.topology, settings.broker_url, settings.management_url)
         held = broker_state.in_force(patient.topology, settings.broker_url, settings.management_url)
     except NoManagement as error:
-        yield Finding("policies", "warning", "the management API does not answer, so they cannot be looked at", error.message)
+        yield Finding("policies", "warning", "the management API does not tell them", error.message)
         return
     if missing:
         yield Finding("policies", "warning", f"missing or different: {', '.join(missing)}", "datapusher topology apply")

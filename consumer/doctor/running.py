@@ -5,24 +5,22 @@ from collections.abc import Iterator
 from sqlalchemy import func, select
 
 from consumer.doctor.finding import Finding, Patient
+from consumer.doctor.store import opened
 from publisher import broker_state
 from publisher.policies import NoManagement
 from schemas.errors import DataPusherError
-from schemas.store import open_store, reading, store_now
+from schemas.store import store_now
 from schemas.tables import workers as living
 
 
 def workers(patient: Patient) -> Iterator[Finding]:
     """Jobs wait where none lives."""
-    engine = open_store(patient.store_url)
     try:
-        with reading(engine) as connection:
+        with opened(patient) as connection:
             alive = living.c.good_until >= store_now(connection)
             count, slots = connection.execute(select(func.count(), func.sum(living.c.slots)).where(alive)).one()
     except DataPusherError:
         return  # told by `store`
-    finally:
-        engine.dispose()
     if count:
         yield Finding("workers", "ok", f"{count} live, with {slots} slots")
     else:

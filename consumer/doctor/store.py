@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from sqlalchemy import Connection, func, select, text
 
 from consumer.doctor.finding import Finding, Patient, clock
-from schemas.errors import DataPusherError, InvalidMessage
+from schemas.errors import BadSetting, DataPusherError, InvalidMessage
 from schemas.sealing import Sealer, message_keys
 from schemas.settings import words
 from schemas.store import open_store, reading
@@ -21,11 +21,13 @@ LATEST = 50
 
 def store(patient: Patient) -> Iterator[Finding]:
     try:
-        with _opened(patient) as connection:
+        with opened(patient) as connection:
             yield Finding("store", "ok", f"answers ({connection.dialect.name})")
             yield from _durable(connection)
             yield from _outbox(connection)
             yield clock("store's clock", connection.execute(select(func.now())).scalar_one())
+    except BadSetting as error:
+        yield Finding("store", "wrong", error.message.splitlines()[0], "correct that, or name another database there")
     except DataPusherError as error:
         advice = "start the database, or correct DATAPUSHER_SQLALCHEMY_DATABASE_URI"
         yield Finding("store", "wrong", error.message.splitlines()[0], advice)
@@ -34,7 +36,7 @@ def store(patient: Patient) -> Iterator[Finding]:
 def keys(patient: Patient) -> Iterator[Finding]:
     """Jobs of a gateway that has another SECRET_KEY than this process cannot be run by it."""
     try:
-        with _opened(patient) as connection:
+        with opened(patient) as connection:
             newest = select(jobs.c.api_key).where(jobs.c.api_key.is_not(None)).order_by(jobs.c.requested_at.desc())
             kept = list(connection.execute(newest.limit(LATEST)).scalars())
     except DataPusherError:
@@ -48,7 +50,7 @@ def keys(patient: Patient) -> Iterator[Finding]:
 
 
 @contextmanager
-def _opened(patient: Patient) -> Iterator[Connection]:
+def opened(patient: Patient) -> Iterator[Connection]:
     engine = open_store(patient.store_url)
     try:
         with reading(engine) as connection:

@@ -69,8 +69,10 @@ def test_line_to_type_does_what_the_api_does(private_broker: PrivateBroker, pref
 
 def test_wrong_password_is_told_as_such(private_broker: PrivateBroker, prefix: str) -> None:
     url = private_broker.management_url.replace("guest:guest", "guest:wrong")
-    with pytest.raises(NoManagement, match="401"):
+    with pytest.raises(NoManagement, match=r"401[^$]*Correct user and password"):
         differing(topology_of(prefix), private_broker.url, url)
+    with pytest.raises(NoManagement, match=r"404[^$]*Correct the vhost"):
+        differing(topology_of(prefix), f"{private_broker.url}-none", private_broker.management_url)
 
 
 @pytest.mark.parametrize(
